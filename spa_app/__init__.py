@@ -1,0 +1,39 @@
+"""spa_app: the front desk of a spa."""
+
+from flask import Flask
+
+from spa_app import cli, web
+from spa_app.config import PROJECT_DIR, Settings, load_settings, sqlalchemy_url
+from spa_app.embedded import embedded_database_url, embedded_redis_url, kept_secret_key
+from spa_app.extensions import compress, db, migrate
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application, configured from the environment unless ``settings`` are given. Starts no server."""
+    settings = settings or load_settings()
+    app = Flask(
+        "spa_app",
+        root_path=str(PROJECT_DIR / "spa_app"),
+        template_folder=str(PROJECT_DIR / "templates"),
+        static_folder=str(PROJECT_DIR / "static"),
+    )
+    app.config.update(
+        SETTINGS=settings,
+        SECRET_KEY=settings.secret_key or kept_secret_key(settings.data_dir),
+        SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url or embedded_database_url(settings.data_dir)),
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_size": 8,
+            "max_overflow": 8,
+            "pool_pre_ping": False,
+            "connect_args": {"options": "-c timezone=UTC -c lock_timeout=3s -c statement_timeout=30s"},
+        },
+        REDIS_URL=settings.redis_url or embedded_redis_url(settings.data_dir),
+        MAX_CONTENT_LENGTH=2 * 1024 * 1024,
+        COMPRESS_MIN_SIZE=500,
+    )
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(PROJECT_DIR / "migrations"))
+    compress.init_app(app)
+    web.init_app(app)
+    cli.init_app(app)
+    return app

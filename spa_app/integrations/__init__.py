@@ -1,0 +1,1 @@
+"""One port for each outside system, with a recording twin for development."""

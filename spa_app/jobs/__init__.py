@@ -1,0 +1,1 @@
+"""What RQ runs: ids in, one service call."""

@@ -1,0 +1,3 @@
+from spa_app import create_app
+
+app = create_app()

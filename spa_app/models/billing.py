@@ -97,7 +97,8 @@ class InvoiceLine(Base):
     vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
     service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
     plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
-    booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id"))
+    # use_alter: items point at cards, cards at the line that sold them, lines at the item that they bill
+    booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id", use_alter=True))
 
 
 class Payment(Base):

@@ -14,7 +14,7 @@ class Account(Base):
     __tablename__ = "accounts"
     __table_args__ = (
         UniqueConstraint("code"),
-        CheckConstraint("kind IN ('asset', 'liability', 'revenue', 'expense')", name="kind"),
+        CheckConstraint("kind IN ('asset', 'liability', 'equity', 'revenue', 'expense')", name="kind"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from spa_app import cli, web
+from spa_app import cli, models, web  # noqa: F401 - models fill the metadata that migrations compare
 from spa_app.config import PROJECT_DIR, Settings, load_settings, sqlalchemy_url
 from spa_app.embedded import embedded_database_url, embedded_redis_url, kept_secret_key
 from spa_app.extensions import compress, db, migrate

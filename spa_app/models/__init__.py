@@ -1,0 +1,47 @@
+"""What is stored, one module per aggregate."""
+
+from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
+from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment
+from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource
+from spa_app.models.branch import Branch, BranchHours
+from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
+from spa_app.models.customer import Customer
+from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
+from spa_app.models.treatment import CustomerTreatment, TreatmentEntry
+from spa_app.models.user import ROLES, User, UserBranch
+
+__all__ = [
+    "PAYMENT_METHODS",
+    "ROLES",
+    "STATUSES",
+    "Account",
+    "AuditLog",
+    "Booking",
+    "BookingItem",
+    "BookingItemResource",
+    "Branch",
+    "BranchHours",
+    "Customer",
+    "CustomerTreatment",
+    "IdempotencyKey",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceLine",
+    "JobRun",
+    "JournalEntry",
+    "JournalLine",
+    "OutboxMessage",
+    "Payment",
+    "Plan",
+    "PlanItem",
+    "Resource",
+    "ResourceType",
+    "Service",
+    "ServiceResource",
+    "Staff",
+    "StaffSkill",
+    "TreatmentEntry",
+    "User",
+    "UserBranch",
+]

@@ -1,0 +1,125 @@
+"""Invoices, their lines, and the payments for them."""
+
+import datetime as dt
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from spa_app.extensions import Base
+
+PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit")
+
+
+class InvoiceCounter(Base):
+    """The last number given out in a branch and year. Its row lock makes the numbers gapless."""
+
+    __tablename__ = "invoice_counters"
+
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"), primary_key=True)
+    year: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    last_number: Mapped[int]
+
+
+class Invoice(Base):
+    """An issued invoice or credit note. Once issued only its payments and its status change (a trigger holds that).
+
+    A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was.
+    """
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        UniqueConstraint("number"),
+        CheckConstraint("kind IN ('invoice', 'credit_note')", name="kind"),
+        CheckConstraint("status IN ('draft', 'open', 'partly_paid', 'paid', 'void')", name="status"),
+        CheckConstraint("kind = 'credit_note' OR (paid_amount >= 0 AND paid_amount <= total_amount)", name="paid"),
+        CheckConstraint(
+            "kind = 'credit_note' OR CASE status"
+            " WHEN 'paid' THEN paid_amount = total_amount"
+            " WHEN 'partly_paid' THEN paid_amount > 0 AND paid_amount < total_amount"
+            " ELSE paid_amount = 0 END",
+            name="status_follows_payments",
+        ),
+        CheckConstraint("(kind = 'credit_note') = (corrects_id IS NOT NULL)", name="credit_note_corrects"),
+        CheckConstraint("kind = 'invoice' OR total_amount < 0", name="credit_note_negative"),
+        CheckConstraint("(status = 'void') = (voided_at IS NOT NULL)", name="void"),
+        Index(
+            "uq_invoices_live_booking",
+            "booking_id",
+            unique=True,
+            postgresql_where=text("kind = 'invoice' AND status <> 'void' AND NOT is_credited"),
+        ),
+        Index("uq_invoices_corrects_id", "corrects_id", unique=True),
+        Index("ix_invoices_customer_id", "customer_id", "issued_at"),
+        Index("ix_invoices_branch_id_issued_at", "branch_id", "issued_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    booking_id: Mapped[int | None] = mapped_column(ForeignKey("bookings.id"))
+    kind: Mapped[str] = mapped_column(server_default="invoice")
+    number: Mapped[str]
+    status: Mapped[str]
+    total_amount: Mapped[int]
+    vat_amount: Mapped[int]
+    paid_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    is_credited: Mapped[bool] = mapped_column(server_default=text("false"))
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
+    reason: Mapped[str] = mapped_column(server_default="")
+    issued_at: Mapped[dt.datetime]
+    voided_at: Mapped[dt.datetime | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    @property
+    def due_amount(self) -> int:
+        """What is left to pay."""
+        return 0 if self.status == "void" or self.kind == "credit_note" else self.total_amount - self.paid_amount
+
+
+class InvoiceLine(Base):
+    """One line of an issued invoice; append-only. Amounts include VAT."""
+
+    __tablename__ = "invoice_lines"
+    __table_args__ = (
+        CheckConstraint("kind IN ('service', 'plan', 'product', 'tip', 'fee', 'discount')", name="kind"),
+        CheckConstraint("quantity <> 0", name="quantity"),
+        UniqueConstraint("invoice_id", "position"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    position: Mapped[int] = mapped_column(SmallInteger)
+    kind: Mapped[str]
+    description: Mapped[str]
+    quantity: Mapped[int] = mapped_column(SmallInteger)
+    amount: Mapped[int]
+    vat_amount: Mapped[int]
+    vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
+    # use_alter: items point at cards, cards at the line that sold them, lines at the item that they bill
+    booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id", use_alter=True))
+
+
+class Payment(Base):
+    """Money taken for an invoice; append-only. Cash may be tendered above ``amount``; the difference is the change."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("method IN ('cash', 'card', 'bank_transfer', 'e_wallet', 'store_credit')", name="method"),
+        CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
+        CheckConstraint("tendered_amount >= amount", name="tendered"),
+        Index("ix_payments_invoice_id", "invoice_id"),
+        Index("ix_payments_branch_id_taken_at", "branch_id", "taken_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    method: Mapped[str]
+    amount: Mapped[int]
+    tendered_amount: Mapped[int]
+    reference: Mapped[str] = mapped_column(server_default="")
+    taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

@@ -1,0 +1,136 @@
+"""Visits: a booking, its items, and what each item occupies."""
+
+import datetime as dt
+
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from spa_app.extensions import Base
+
+STATUSES = ("pending", "confirmed", "in_progress", "completed", "cancelled", "no_show")
+
+
+class Booking(Base):
+    """A visit of one customer. ``version`` grows with every change, so that a stale screen can be told."""
+
+    __tablename__ = "bookings"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('pending', 'confirmed', 'in_progress', 'completed', 'cancelled', 'no_show')", name="status"
+        ),
+        CheckConstraint("status <> 'cancelled' OR cancel_reason <> ''", name="cancel_reason"),
+        UniqueConstraint("id", "status"),
+        Index("ix_bookings_branch_id_starts_at", "branch_id", "starts_at"),
+        Index("ix_bookings_customer_id", "customer_id", "starts_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    status: Mapped[str]
+    starts_at: Mapped[dt.datetime]
+    note: Mapped[str] = mapped_column(server_default="")
+    entered_late: Mapped[bool] = mapped_column(server_default=text("false"))
+    arrived_at: Mapped[dt.datetime | None]
+    started_at: Mapped[dt.datetime | None]
+    completed_at: Mapped[dt.datetime | None]
+    cancelled_at: Mapped[dt.datetime | None]
+    cancel_reason: Mapped[str] = mapped_column(server_default="")
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+    items: Mapped[list["BookingItem"]] = relationship(
+        order_by="BookingItem.position",
+        lazy="raise_on_sql",
+        primaryjoin="Booking.id == foreign(BookingItem.booking_id)",
+    )
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class BookingItem(Base):
+    """One service in a visit. ``occupied`` is its time with the clean-up buffers in: what nothing else may overlap.
+
+    ``booking_status`` follows the booking through the foreign key, so that the exclusion constraint can leave out the
+    visits that no longer occupy time.
+    """
+
+    __tablename__ = "booking_items"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["booking_id", "booking_status"],
+            ["bookings.id", "bookings.status"],
+            name="fk_booking_items_booking",
+            onupdate="CASCADE",
+        ),
+        CheckConstraint("starts_at < ends_at", name="order"),
+        CheckConstraint("occupied @> tstzrange(starts_at, ends_at)", name="occupied_covers_visit"),
+        CheckConstraint("price_amount >= 0", name="price"),
+        UniqueConstraint("id", "occupied", "occupies"),
+        Index("ix_booking_items_booking_id", "booking_id", "position"),
+        Index("ix_booking_items_starts_at", "starts_at"),
+        Index("ix_booking_items_treatment_id", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
+        ExcludeConstraint(
+            ("staff_id", "="),
+            ("occupied", "&&"),
+            name="ex_booking_items_staff",
+            where=text("occupies"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    booking_id: Mapped[int]
+    booking_status: Mapped[str]
+    position: Mapped[int] = mapped_column(SmallInteger)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    treatment_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id"))
+    starts_at: Mapped[dt.datetime]
+    ends_at: Mapped[dt.datetime]
+    occupied: Mapped[Range[dt.datetime]] = mapped_column(TSTZRANGE)
+    occupies: Mapped[bool] = mapped_column(
+        Computed("booking_status IN ('pending', 'confirmed', 'in_progress', 'completed')", persisted=True)
+    )
+    price_amount: Mapped[int]
+    vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
+
+    resources: Mapped[list["BookingItemResource"]] = relationship(
+        order_by="BookingItemResource.resource_id", lazy="raise_on_sql"
+    )
+
+
+class BookingItemResource(Base):
+    """A room or machine that an item occupies. Range and flag follow the item through the foreign key."""
+
+    __tablename__ = "booking_item_resources"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["booking_item_id", "occupied", "occupies"],
+            ["booking_items.id", "booking_items.occupied", "booking_items.occupies"],
+            name="fk_booking_item_resources_item",
+            onupdate="CASCADE",
+        ),
+        ExcludeConstraint(
+            ("resource_id", "="),
+            ("occupied", "&&"),
+            name="ex_booking_item_resources_resource",
+            where=text("occupies"),
+        ),
+    )
+
+    booking_item_id: Mapped[int] = mapped_column(primary_key=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"), primary_key=True)
+    occupied: Mapped[Range[dt.datetime]] = mapped_column(TSTZRANGE)
+    occupies: Mapped[bool]

@@ -1,0 +1,74 @@
+"""What is for sale: services by the visit, and plans of prepaid sessions."""
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from spa_app.extensions import Base
+
+
+class Service(Base):
+    """What is sold by the visit. Prices include VAT; ``vat_rate_bp`` is in basis points (800 = 8 %)."""
+
+    __tablename__ = "services"
+    __table_args__ = (
+        UniqueConstraint("name"),
+        CheckConstraint("duration_minutes BETWEEN 5 AND 720", name="duration"),
+        CheckConstraint("buffer_before_minutes BETWEEN 0 AND 120", name="buffer_before"),
+        CheckConstraint("buffer_after_minutes BETWEEN 0 AND 120", name="buffer_after"),
+        CheckConstraint("price_amount >= 0", name="price"),
+        CheckConstraint("vat_rate_bp BETWEEN 0 AND 10000", name="vat_rate"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    duration_minutes: Mapped[int] = mapped_column(SmallInteger)
+    buffer_before_minutes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    buffer_after_minutes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    price_amount: Mapped[int]
+    vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class ServiceResource(Base):
+    """A type of room or machine that a service needs for its whole length."""
+
+    __tablename__ = "service_resources"
+
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), primary_key=True)
+    type_id: Mapped[int] = mapped_column(ForeignKey("resource_types.id"), primary_key=True)
+
+
+class Plan(Base):
+    """A package for sale. Its price, with VAT, is shared among its items by their list prices."""
+
+    __tablename__ = "plans"
+    __table_args__ = (
+        UniqueConstraint("name"),
+        CheckConstraint("price_amount >= 0", name="price"),
+        CheckConstraint("vat_rate_bp BETWEEN 0 AND 10000", name="vat_rate"),
+        CheckConstraint("validity_days BETWEEN 1 AND 3650", name="validity"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    price_amount: Mapped[int]
+    vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
+    validity_days: Mapped[int] = mapped_column(SmallInteger)
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class PlanItem(Base):
+    """So many sessions of one service in a plan; of any service where ``service_id`` is empty."""
+
+    __tablename__ = "plan_items"
+    __table_args__ = (
+        Index(
+            "uq_plan_items_plan_id_service_id", "plan_id", "service_id", unique=True, postgresql_nulls_not_distinct=True
+        ),
+        CheckConstraint("sessions BETWEEN 1 AND 1000", name="sessions"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"))
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
+    sessions: Mapped[int] = mapped_column(SmallInteger)

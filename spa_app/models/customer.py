@@ -1,0 +1,47 @@
+"""Who comes."""
+
+import datetime as dt
+
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from spa_app.extensions import Base
+
+
+class Customer(Base):
+    """A customer, known by phone (E.164).
+
+    One phone belongs to one customer, unless the desk says that they share it: the others of the family then point at
+    the first with ``shares_phone_with_id``. ``credit_amount`` caches the ledger's store credit, never below zero.
+    ``search_text`` is the name without accents and case plus the phone's digits: what the search box looks through.
+    """
+
+    __tablename__ = "customers"
+    __table_args__ = (
+        CheckConstraint("full_name <> ''", name="full_name"),
+        CheckConstraint("phone ~ '^\\+[1-9][0-9]{6,14}$'", name="phone_e164"),
+        CheckConstraint("credit_amount >= 0", name="credit"),
+        CheckConstraint("shares_phone_with_id <> id", name="shares_phone_with_other"),
+        Index("uq_customers_phone", "phone", unique=True, postgresql_where=text("shares_phone_with_id IS NULL")),
+        Index("ix_customers_phone", "phone"),
+        Index(
+            "ix_customers_search_text",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    full_name: Mapped[str]
+    phone: Mapped[str | None]
+    shares_phone_with_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    email: Mapped[str | None]
+    birth_date: Mapped[dt.date | None]
+    allergies: Mapped[str] = mapped_column(server_default="")
+    note: Mapped[str] = mapped_column(server_default="")
+    credit_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    search_text: Mapped[str] = mapped_column(
+        Computed("spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True)
+    )

@@ -1,0 +1,127 @@
+"""Treatment cards: one customer's prepaid sessions, and the append-only history that every counter is a cache of."""
+
+import datetime as dt
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from spa_app.extensions import Base
+
+
+class CustomerTreatment(Base):
+    """A treatment card: prepaid sessions of one service, or of any service where ``service_id`` is empty.
+
+    Counters are caches of :class:`TreatmentEntry` and the amounts caches of the ledger; the database bounds both and
+    ``flask reconcile`` recomputes them. ``deferred_amount`` is what the sessions were sold for without VAT; owed is
+    ``deferred_amount - recognised_amount - expired_amount``. ``branch_id`` is where it was sold; the card is valid
+    through ``expiry_date`` by that branch's clocks.
+    """
+
+    __tablename__ = "customer_treatments"
+    __table_args__ = (
+        CheckConstraint("total_sessions > 0", name="total_positive"),
+        CheckConstraint("used_sessions >= 0", name="used_not_negative"),
+        CheckConstraint("held_sessions >= 0", name="held_not_negative"),
+        CheckConstraint("expired_sessions >= 0", name="expired_not_negative"),
+        CheckConstraint("used_sessions + held_sessions + expired_sessions <= total_sessions", name="within_total"),
+        CheckConstraint("deferred_amount >= 0", name="deferred_not_negative"),
+        CheckConstraint("recognised_amount >= 0 AND expired_amount >= 0", name="spent_not_negative"),
+        CheckConstraint("recognised_amount + expired_amount <= deferred_amount", name="value_within_deferred"),
+        CheckConstraint("status IN ('active', 'completed', 'expired', 'frozen', 'cancelled')", name="status"),
+        UniqueConstraint("import_ref"),
+        Index("ix_customer_treatments_customer_id", "customer_id"),
+        Index("ix_customer_treatments_invoice_line_id", "invoice_line_id"),
+        Index(
+            "ix_customer_treatments_due",
+            "branch_id",
+            "expiry_date",
+            postgresql_where=text("used_sessions + held_sessions + expired_sessions < total_sessions"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
+    invoice_line_id: Mapped[int | None] = mapped_column(ForeignKey("invoice_lines.id"))
+    import_ref: Mapped[str | None]
+    total_sessions: Mapped[int] = mapped_column(SmallInteger)
+    used_sessions: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    held_sessions: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    expired_sessions: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    deferred_amount: Mapped[int]
+    recognised_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    expired_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    expiry_date: Mapped[dt.date]
+    frozen_on: Mapped[dt.date | None]
+    cancelled_at: Mapped[dt.datetime | None]
+    status: Mapped[str] = mapped_column(server_default="active")
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def free_sessions(self) -> int:
+        """Sessions that neither a visit has used, nor a booking reserved, nor the calendar taken."""
+        return self.total_sessions - self.used_sessions - self.held_sessions - self.expired_sessions
+
+    @property
+    def owed_amount(self) -> int:
+        """What the spa still owes on this card, without VAT, in minor units."""
+        return self.deferred_amount - self.recognised_amount - self.expired_amount
+
+
+class TreatmentEntry(Base):
+    """One change of a card, never edited. ``sessions`` is what the change does to the free sessions.
+
+    ``used = -sum(punch, unpunch, forfeit)``, ``held = -sum(hold, release)``, ``expired = -sum(expire)``, and
+    ``total = sum(purchase, adjust, transfer_in, transfer_out, refund)``. ``value_amount`` is what left the liability
+    with it (negative: what came back), in minor units without VAT. A hold is closed, and a punch taken back, by the
+    entry that ``closed_by_id`` names: the one column that may still be filled in, once.
+    """
+
+    __tablename__ = "treatment_entries"
+    __table_args__ = (
+        CheckConstraint(
+            "kind IN ('purchase', 'hold', 'release', 'punch', 'unpunch', 'forfeit', 'expire', 'adjust', 'extend',"
+            " 'freeze', 'unfreeze', 'transfer_in', 'transfer_out', 'refund')",
+            name="kind",
+        ),
+        CheckConstraint(
+            "CASE WHEN kind IN ('purchase', 'transfer_in') THEN sessions > 0"
+            " WHEN kind IN ('release', 'unpunch') THEN sessions = 1"
+            " WHEN kind IN ('hold', 'punch', 'forfeit') THEN sessions = -1"
+            " WHEN kind IN ('expire', 'transfer_out') THEN sessions < 0"
+            " WHEN kind IN ('extend', 'freeze', 'unfreeze') THEN sessions = 0"
+            " WHEN kind = 'refund' THEN sessions <= 0 ELSE sessions <> 0 END",
+            name="sign",
+        ),
+        CheckConstraint(
+            "kind NOT IN ('hold', 'release', 'punch', 'unpunch') OR booking_item_id IS NOT NULL", name="visit_named"
+        ),
+        Index(
+            "uq_treatment_entries_live_punch",
+            "booking_item_id",
+            unique=True,
+            postgresql_where=text("kind IN ('punch', 'forfeit') AND closed_by_id IS NULL"),
+        ),
+        Index(
+            "uq_treatment_entries_live_hold",
+            "booking_item_id",
+            unique=True,
+            postgresql_where=text("kind = 'hold' AND closed_by_id IS NULL"),
+        ),
+        Index("ix_treatment_entries_treatment_id", "treatment_id", "id"),
+        Index("ix_treatment_entries_booking_item_id", "booking_item_id"),
+        Index("ix_treatment_entries_created_at", "created_at", postgresql_using="brin"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    treatment_id: Mapped[int] = mapped_column(ForeignKey("customer_treatments.id"))
+    kind: Mapped[str]
+    sessions: Mapped[int] = mapped_column(SmallInteger)
+    value_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id"))
+    closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("treatment_entries.id"))
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

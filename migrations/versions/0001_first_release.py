@@ -678,7 +678,7 @@ def create_tables() -> None:
         sa.CheckConstraint(
             "recognised_amount >= 0 AND expired_amount >= 0", name=op.f("ck_customer_treatments_spent_not_negative")
         ),
-        sa.CheckConstraint("total_sessions > 0", name=op.f("ck_customer_treatments_total_positive")),
+        sa.CheckConstraint("total_sessions >= 0", name=op.f("ck_customer_treatments_total_not_negative")),
         sa.CheckConstraint(
             "used_sessions + held_sessions + expired_sessions <= total_sessions",
             name=op.f("ck_customer_treatments_within_total"),

@@ -19,7 +19,7 @@ class CustomerTreatment(Base):
 
     __tablename__ = "customer_treatments"
     __table_args__ = (
-        CheckConstraint("total_sessions > 0", name="total_positive"),
+        CheckConstraint("total_sessions >= 0", name="total_not_negative"),
         CheckConstraint("used_sessions >= 0", name="used_not_negative"),
         CheckConstraint("held_sessions >= 0", name="held_not_negative"),
         CheckConstraint("expired_sessions >= 0", name="expired_not_negative"),

@@ -27,7 +27,7 @@ class Actor:
     def require_manager(self) -> None:
         """Raise :class:`NotAllowedError` unless a manager or owner acts."""
         if not self.is_manager:
-            raise NotAllowedError("manager_only", N_("Only a manager can do this. Ask one to do it, or to log in here."))
+            raise NotAllowedError("manager_only", N_("Only a manager can do this."))
 
 
 SYSTEM = Actor(user_id=None, role="system")

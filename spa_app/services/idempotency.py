@@ -1,0 +1,47 @@
+"""A form is acted on once, however often it is sent."""
+
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from spa_app.errors import N_, ConflictError
+from spa_app.extensions import db
+from spa_app.models import IdempotencyKey
+from spa_app.services.actor import Actor
+from spa_app.services.transaction import in_transaction
+
+
+def once(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor, work: Callable[[], int]) -> int:
+    """Do ``work`` in one transaction with the key that proves it; a replay gets the id that the first run returned.
+
+    A twin that is still under way is waited for (its key row is locked). A refused attempt leaves no key behind. Raises
+    :class:`ConflictError` when the key was used for something else, and whatever ``work`` raises.
+    """
+
+    def claim_and_work() -> int:
+        claimed = db.session.execute(
+            insert(IdempotencyKey)
+            .values(key=key, actor_id=actor.user_id, action=action, fingerprint=fingerprint)
+            .on_conflict_do_nothing()
+            .returning(IdempotencyKey.key)
+        ).scalar()
+        if claimed is None:
+            return _first_result(key, action=action, fingerprint=fingerprint, actor=actor)
+        result = work()
+        db.session.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(result=result))
+        return result
+
+    return in_transaction(claim_and_work)
+
+
+def _first_result(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor) -> int:
+    first = db.session.execute(select(IdempotencyKey).where(IdempotencyKey.key == key)).scalar_one()
+    if (first.action, first.fingerprint, first.actor_id) != (
+        action,
+        fingerprint,
+        actor.user_id,
+    ) or first.result is None:
+        raise ConflictError("form_used", N_("This form has already been used for something else. Open it again."))
+    return first.result

@@ -1,0 +1,129 @@
+"""The one place that commits, and the one place that turns a violated constraint into what the user is told.
+
+Locks are taken in one order everywhere: idempotency key → booking → staff by id → resources by id → treatments by id →
+invoice → customer → invoice counter. Lock before you check.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import structlog
+from psycopg import errors as pg
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from spa_app.errors import N_, ConflictError, DomainError, InvalidError, SlotTakenError, WayOut
+from spa_app.extensions import db
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+ATTEMPTS = 5
+OTHER_SLOT = WayOut("choose_slot", N_("Choose another time"))
+
+# constraint name → what the user is told. A constraint that is not here is a bug when it fires, and shows as one.
+CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
+    "ex_booking_items_staff": lambda: SlotTakenError(
+        "staff_busy", N_("The therapist is busy at that time."), field="starts_at", ways_out=(OTHER_SLOT,)
+    ),
+    "ex_booking_item_resources_resource": lambda: SlotTakenError(
+        "resource_busy", N_("The room or equipment is busy at that time."), field="starts_at", ways_out=(OTHER_SLOT,)
+    ),
+    "uq_treatment_entries_live_punch": lambda: ConflictError(
+        "already_punched", N_("A session was already punched for this visit. Nothing was taken twice.")
+    ),
+    "uq_treatment_entries_live_hold": lambda: ConflictError(
+        "already_held", N_("A session is already reserved for this visit.")
+    ),
+    "ck_customer_treatments_within_total": lambda: ConflictError(
+        "no_session_left", N_("The last session of this card was just taken."), field="treatment_id"
+    ),
+    "uq_invoices_live_booking": lambda: ConflictError("already_invoiced", N_("This visit already has its invoice.")),
+    "ck_invoices_paid": lambda: ConflictError(
+        "overpaid", N_("That is more than is left to pay. Somebody may just have taken a payment."), field="amount"
+    ),
+    "ck_customers_credit": lambda: ConflictError(
+        "no_credit", N_("The customer's store credit no longer covers this."), field="amount"
+    ),
+    "uq_customers_phone": lambda: ConflictError(
+        "phone_taken",
+        N_("Another customer already has this phone number."),
+        field="phone",
+        ways_out=(WayOut("share_phone", N_("They share this phone")),),
+    ),
+    "ck_customers_phone_e164": lambda: InvalidError("phone_invalid", N_("This is not a phone number."), field="phone"),
+    "uq_users_username": lambda: ConflictError(
+        "username_taken", N_("Another user already has this name."), field="username"
+    ),
+}
+
+
+@contextmanager
+def atomic() -> Iterator[Session]:
+    """All of the block, or nothing. The outermost block commits or rolls back; inner ones join it.
+
+    Yields the session. Raises :class:`DomainError` where a constraint or a lock time-out (3 s) refused. What was handed
+    to :func:`on_commit` runs after the commit, in order.
+    """
+    session = db.session()
+    if session.info.get("atomic"):
+        yield session
+        return
+    session.info["atomic"] = True
+    session.info["after_commit"] = []
+    try:
+        yield session
+        session.commit()
+    except BaseException as error:
+        session.rollback()
+        refusal = _as_refusal(error)
+        if refusal is not None:
+            raise refusal from error
+        raise
+    finally:
+        session.info["atomic"] = False
+        callbacks = session.info.pop("after_commit")
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            # The work is done and stored; what could not be handed on is swept up from the outbox later.
+            log.exception("after_commit_failed")
+
+
+def on_commit(callback: Callable[[], object]) -> None:
+    """Run ``callback`` once the surrounding ``atomic()`` has committed; never if it rolls back."""
+    db.session().info["after_commit"].append(callback)
+
+
+def in_transaction(work: Callable[[], Result]) -> Result:
+    """Run ``work`` in one transaction; again as a whole, with jitter, after a deadlock or serialization failure."""
+    if db.session().info.get("atomic"):
+        return work()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with atomic():
+                return work()
+        except DBAPIError as error:
+            if not isinstance(error.orig, (pg.DeadlockDetected, pg.SerializationFailure)) or attempt == ATTEMPTS:
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+    raise AssertionError("unreachable")
+
+
+def _as_refusal(error: BaseException) -> DomainError | None:
+    if isinstance(error, StaleDataError):
+        return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error.orig, (pg.LockNotAvailable, pg.QueryCanceled)):
+        return ConflictError(
+            "busy", N_("Somebody else is working on this at this moment. Nothing was stored: try again.")
+        )
+    if isinstance(error, IntegrityError) and isinstance(error.orig, pg.IntegrityError):
+        return CONSTRAINTS.get(error.orig.diag.constraint_name or "", lambda: None)()
+    return None

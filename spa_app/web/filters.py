@@ -23,7 +23,7 @@ def money(amount: int) -> str:
 
 
 def date(value: dt.date | None, pattern: str = "medium") -> str:
-    """A date, or the local date of an instant. ``pattern``: short, medium, long, full or CLDR letters. None is empty."""
+    """A date, or an instant's local date. ``pattern``: short, medium, long, full or CLDR letters. None is empty."""
     return "" if value is None else format_date(value, pattern, rebase=isinstance(value, dt.datetime))
 
 

@@ -8,8 +8,8 @@ from flask import redirect as plain_redirect
 from markupsafe import escape
 from werkzeug.wrappers import Response as BaseResponse
 
-# 204 and 304 mean "leave it as it is". Refusals (4xx) carry the truth to show, so they swap; a 5xx may come from a proxy,
-# so it does not: static/js/requests.js says that something went wrong.
+# 204 and 304 mean "leave it as it is". Refusals (4xx) carry the truth to show, so they swap; a 5xx may come from
+# a proxy, so it does not: static/js/requests.js says that something went wrong.
 CONFIG = {
     "allowEval": False,
     "allowScriptTags": False,

@@ -22,7 +22,16 @@ from spa_app.web.htmx import is_partial
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
 
-CSP = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+CSP = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
@@ -34,9 +43,9 @@ BIGGEST_ID = 2**63 - 1
 
 
 class _Sessions(SecureCookieSessionInterface):
-    """The session cookie is Secure exactly when the page came over TLS, so that plain http works on a desk PC's own host."""
+    """The session cookie is Secure exactly when the page came over TLS: plain http works on the desk PC's own host."""
 
-    def get_cookie_secure(self, app: Flask) -> bool:
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask passes it
         return request.is_secure
 
 
@@ -76,7 +85,7 @@ def public(view: Callable[Params, Answer]) -> Callable[Params, Answer]:
 
 
 def roles(*allowed: str) -> Callable[[Callable[Params, Answer]], Callable[Params, Answer]]:
-    """Let only these roles into a view; others get 403. Stands under the route decorator: ``@roles("manager", "owner")``."""
+    """Let only these roles into a view, others get 403. Stands under the route: ``@roles("manager", "owner")``."""
 
     def decorate(view: Callable[Params, Answer]) -> Callable[Params, Answer]:
         @wraps(view)
@@ -121,7 +130,7 @@ def current_branch() -> BranchRef | None:
 
 
 def use_branch(branch_id: int) -> BranchRef:
-    """Make this request about one of the user's branches (its time zone follows). Raises NotFoundError for any other."""
+    """Make this request about one of the user's branches, time zone included. NotFoundError for any other."""
     for branch in signed_in().branches:
         if branch.id == branch_id:
             g.branch = branch

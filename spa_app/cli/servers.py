@@ -7,6 +7,7 @@ from flask import Flask, current_app
 
 from spa_app.config import Settings, sqlalchemy_url
 from spa_app.embedded import database_server, redis_server
+from spa_app.extensions import db
 
 
 @contextlib.contextmanager
@@ -27,4 +28,9 @@ def with_servers(*, redis: bool = False) -> Iterator[Flask]:
 
             app = create_app(settings)
             stack.enter_context(app.app_context())
-        yield app
+        try:
+            yield app
+        finally:
+            # The session would otherwise end with the command, after its server has stopped.
+            db.session.remove()
+            db.engine.dispose()

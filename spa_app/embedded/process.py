@@ -49,6 +49,8 @@ def spawn(
 
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(output.open("ab")) if output else None
+        if output:
+            output.chmod(0o600)
         # Python ≥ 3.12 warns of a fork among threads; the child makes two system calls and then becomes `command`.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -49,7 +49,7 @@ class EmbeddedRedis:
         Raises :class:`ConfigError` if it cannot be started.
         """
         kept.make_data_dir(self.data_dir)
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         with locked(self.data_dir / "redis.lock"):
             deadline = time.monotonic() + 20
             before = self._child

@@ -73,7 +73,8 @@ class Invoice(Base):
     @property
     def due_amount(self) -> int:
         """What is left to pay."""
-        return 0 if self.status == "void" or self.kind == "credit_note" else self.total_amount - self.paid_amount
+        settled = self.status == "void" or self.kind == "credit_note" or self.is_credited
+        return 0 if settled else self.total_amount - self.paid_amount
 
 
 class InvoiceLine(Base):

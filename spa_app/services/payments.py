@@ -1,0 +1,105 @@
+"""Payments for issued invoices: the only place that writes them. Rules: 1-product, *Money*."""
+
+from sqlalchemy import select
+
+from spa_app.errors import N_, ConflictError, InvalidError, WayOut, WrongStateError
+from spa_app.extensions import db
+from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
+from spa_app.money import Money
+from spa_app.services import audit, ledger
+from spa_app.services.actor import Actor
+from spa_app.services.billing import lock_invoice
+from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
+from spa_app.services.transaction import atomic
+
+
+def take_payment(
+    invoice_id: int, *, method: str, amount: int, actor: Actor, reference: str = "", tendered_amount: int | None = None
+) -> int:
+    """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the customer.
+
+    ``tendered_amount`` is the cash handed over; the change is what exceeds ``amount``. Raises :class:`InvalidError` at
+    the field for an unknown method, a missing reference or an amount below one, :class:`WrongStateError` when nothing
+    is to be paid, and :class:`ConflictError` for more than is left.
+    """
+    with atomic() as session:
+        invoice = lock_invoice(invoice_id, actor=actor)
+        _check_payment(method=method, amount=amount, reference=reference, tendered_amount=tendered_amount)
+        if invoice.due_amount < 1:
+            raise WrongStateError(
+                "not_payable",
+                N_("Invoice %(number)s is %(status)s: nothing is left to pay."),
+                number=invoice.number,
+                status=invoice.status,
+            )
+        if amount > invoice.due_amount:
+            raise ConflictError(
+                "overpaid",
+                N_("Only %(due)s is left to pay. Give change for cash; nothing was taken."),
+                field="amount",
+                ways_out=(WayOut("pay_due", N_("Take what is left"), {"invoice_id": invoice.id}),),
+                due=Money(invoice.due_amount),
+            )
+        branch = session.get_one(Branch, invoice.branch_id)
+        if method == "store_credit":
+            _spend_credit(invoice.customer_id, amount)
+        payment = Payment(
+            invoice_id=invoice.id,
+            branch_id=invoice.branch_id,
+            method=method,
+            amount=amount,
+            tendered_amount=tendered_amount or amount,
+            reference=reference,
+            actor_id=actor.user_id,
+        )
+        session.add(payment)
+        invoice.paid_amount += amount
+        invoice.status = "paid" if invoice.paid_amount == invoice.total_amount else "partly_paid"
+        session.flush()
+        account = METHOD_ACCOUNTS[method]
+        ledger.post(
+            "payment_taken",
+            branch=branch,
+            actor=actor,
+            invoice_id=invoice.id,
+            payment_id=payment.id,
+            postings=[
+                Posting(account, amount, customer_id=invoice.customer_id if method == "store_credit" else None),
+                Posting(Account.RECEIVABLE, -amount),
+            ],
+        )
+        audit.record(
+            "payment_taken",
+            entity="invoice",
+            entity_id=invoice.id,
+            actor=actor,
+            after={"method": method, "amount": amount, "status": invoice.status},
+        )
+        return payment.id
+
+
+def _check_payment(*, method: str, amount: int, reference: str, tendered_amount: int | None) -> None:
+    if method not in PAYMENT_METHODS:
+        raise InvalidError("method_unknown", N_("Choose how the customer pays."), field="method")
+    if amount < 1:
+        raise InvalidError("amount_not_positive", N_("The amount must be more than zero."), field="amount")
+    if method in ("card", "bank_transfer") and not reference:
+        raise InvalidError("reference_missing", N_("Card and transfer need a reference."), field="reference")
+    if tendered_amount is not None and (method != "cash" or tendered_amount < amount):
+        raise InvalidError(
+            "tendered_too_small", N_("The cash handed over does not cover the amount."), field="tendered_amount"
+        )
+
+
+def _spend_credit(customer_id: int, amount: int) -> None:
+    customer = db.session.execute(
+        select(Customer).where(Customer.id == customer_id).with_for_update().execution_options(populate_existing=True)
+    ).scalar_one()
+    if customer.credit_amount < amount:
+        raise ConflictError(
+            "no_credit",
+            N_("The store credit is %(credit)s: choose another way for the rest."),
+            field="amount",
+            credit=Money(customer.credit_amount),
+        )
+    customer.credit_amount -= amount

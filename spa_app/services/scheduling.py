@@ -1,0 +1,335 @@
+"""Who and what is free, and when. What is offered and what is written follow the same rules.
+
+The exclusion constraints on ``booking_items`` and ``booking_item_resources`` have the last word; the locks taken here
+only let a refusal name who is in the way, and keep two desks from waiting for each other in a circle.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import Range
+
+from spa_app import clock
+from spa_app.errors import N_, InvalidError, SlotTakenError, WayOut
+from spa_app.extensions import db
+from spa_app.models import (
+    BookingItem,
+    BookingItemResource,
+    Branch,
+    BranchHours,
+    Resource,
+    Service,
+    ServiceResource,
+    Staff,
+    StaffSkill,
+)
+
+SLOT_STEP = dt.timedelta(minutes=15)
+SLOT_DAYS = 14
+Span = Range[dt.datetime]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One service that is to take place: from ``starts_at`` on, by one therapist and in one room of several."""
+
+    service: Service
+    starts_at: dt.datetime
+    staff_id: int | None  # None: anyone
+    resource_id: int | None  # None: any of the type that the service needs
+    field: str  # how the form calls this item, such as items-0
+    except_booking_id: int | None = None  # whose present place does not count: it is the one being moved
+
+    @property
+    def ends_at(self) -> dt.datetime:
+        """When the service itself is over."""
+        return self.starts_at + dt.timedelta(minutes=self.service.duration_minutes)
+
+    @property
+    def occupied(self) -> Span:
+        """The time taken, clean-up buffers included."""
+        before = dt.timedelta(minutes=self.service.buffer_before_minutes)
+        after = dt.timedelta(minutes=self.service.buffer_after_minutes)
+        return Range(self.starts_at - before, self.ends_at + after)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who performs a service, and which rooms and machines it takes."""
+
+    staff_id: int
+    resource_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A time that can be booked as it stands."""
+
+    starts_at: dt.datetime
+    staff_id: int
+    staff_name: str
+
+
+def take_places(needs: Sequence[Need], *, branch: Branch) -> list[Place]:
+    """Find a therapist and the rooms for each need, and lock them: staff by id, then resources by id.
+
+    "Anyone" becomes the qualified therapist with the fewest visits that day. Raises :class:`InvalidError` at the field
+    for a therapist without the skill or of another branch, and :class:`SlotTakenError` naming the busy interval and
+    the next free slot.
+    """
+    qualified = [_qualified_staff(need.service.id, branch.id) for need in needs]
+    suitable = [_suitable_resources(need.service.id, branch.id) for need in needs]
+    _check_choices(needs, qualified, suitable)
+    staff_ids = {need.staff_id or one for need, some in zip(needs, qualified, strict=True) for one in some}
+    _lock(Staff, staff_ids)
+    _lock(Resource, {one for kinds in suitable for some in kinds.values() for one in some})
+    own = needs[0].except_booking_id
+    whole = Range(min(need.occupied.lower for need in needs), max(need.occupied.upper for need in needs))
+    staff_busy = _staff_busy(staff_ids, whole, except_booking_id=own)
+    resource_busy = _resources_busy(whole, branch.id, except_booking_id=own)
+    load = _load(staff_ids, needs[0].starts_at, branch)
+    places = []
+    for need, staff, kinds in zip(needs, qualified, suitable, strict=True):
+        wanted = [need.staff_id] if need.staff_id else sorted(staff, key=lambda one: (load.get(one, 0), staff[one]))
+        staff_id = _first_free(need, wanted, staff_busy, branch, code="staff_busy")
+        resource_ids = []
+        for some in kinds.values():
+            choice = [need.resource_id] if need.resource_id in some else some
+            resource_ids.append(_first_free(need, choice, resource_busy, branch, code="resource_busy"))
+        staff_busy.setdefault(staff_id, []).append(need.occupied)
+        for resource_id in resource_ids:
+            resource_busy.setdefault(resource_id, []).append(need.occupied)
+        places.append(Place(staff_id, tuple(resource_ids)))
+    return places
+
+
+def next_slots(
+    *, service: Service, branch: Branch, since: dt.datetime, staff_id: int | None = None, limit: int = 5
+) -> list[Slot]:
+    """The next times at which the service fits, therapist and room included, within opening hours.
+
+    Looks from ``since`` on, in steps of a quarter of an hour, through the next fourteen days. Locks nothing.
+    """
+    staff = _qualified_staff(service.id, branch.id)
+    if staff_id is not None:
+        staff = {one: position for one, position in staff.items() if one == staff_id}
+    kinds = _suitable_resources(service.id, branch.id)
+    if not staff or not all(kinds.values()):
+        return []
+    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).tuples().all())
+    slots: list[Slot] = []
+    first_day = clock.local_date(since, branch.timezone)
+    for offset in range(SLOT_DAYS):
+        periods = open_periods(branch, first_day + dt.timedelta(days=offset))
+        if not periods:
+            continue
+        whole = Range(periods[0].lower - dt.timedelta(hours=3), periods[-1].upper + dt.timedelta(hours=3))
+        staff_busy = _staff_busy(staff, whole)
+        resource_busy = _resources_busy(whole, branch.id)
+        for period in periods:
+            for starts_at in _steps(max(period.lower, since), period):
+                need = Need(service, starts_at, None, None, "")
+                if need.ends_at > period.upper:
+                    break
+                if not all(any(_is_free(one, need, resource_busy) for one in some) for some in kinds.values()):
+                    continue
+                free = next((one for one in staff if _is_free(one, need, staff_busy)), None)
+                if free is not None:
+                    slots.append(Slot(starts_at, free, names[free]))
+                    if len(slots) == limit:
+                        return slots
+    return slots
+
+
+def open_periods(branch: Branch, date: dt.date) -> list[Span]:
+    """When the branch is open on a local date, as instants, in order."""
+    hours = db.session.execute(
+        select(BranchHours.opens_at, BranchHours.closes_at)
+        .where(BranchHours.branch_id == branch.id, BranchHours.weekday == date.weekday())
+        .order_by(BranchHours.opens_at)
+    )
+    return [
+        Range(clock.at_local(date, opens_at, branch.timezone), clock.at_local(date, closes_at, branch.timezone))
+        for opens_at, closes_at in hours
+    ]
+
+
+def check_open(needs: Sequence[Need], *, branch: Branch) -> None:
+    """Raise :class:`InvalidError` when a service would begin or end outside the branch's opening hours."""
+    periods = open_periods(branch, clock.local_date(needs[0].starts_at, branch.timezone))
+    starts_at, ends_at = needs[0].starts_at, needs[-1].ends_at
+    if not any(period.lower <= starts_at and ends_at <= period.upper for period in periods):
+        raise InvalidError(
+            "branch_closed",
+            N_("%(branch)s is closed at that time, or closes before the visit is over."),
+            field="starts_at",
+            ways_out=(WayOut("choose_slot", N_("Choose another time")),),
+            branch=branch.name,
+        )
+
+
+def _check_choices(
+    needs: Sequence[Need], qualified: Sequence[dict[int, int]], suitable: Sequence[dict[int, list[int]]]
+) -> None:
+    for need, staff, kinds in zip(needs, qualified, suitable, strict=True):
+        service = need.service.name
+        if need.staff_id is not None and need.staff_id not in staff:
+            raise InvalidError(
+                "staff_unqualified",
+                N_("This therapist does not perform %(service)s here."),
+                field=f"{need.field}staff_id",
+                service=service,
+            )
+        if not staff:
+            raise InvalidError(
+                "nobody_qualified",
+                N_("Nobody here performs %(service)s."),
+                field=f"{need.field}service_id",
+                service=service,
+            )
+        if not all(kinds.values()) or (
+            need.resource_id and not any(need.resource_id in some for some in kinds.values())
+        ):
+            raise InvalidError(
+                "resource_unsuitable",
+                N_("This room or equipment does not serve for %(service)s here."),
+                field=f"{need.field}resource_id",
+                service=service,
+            )
+
+
+def _first_free(
+    need: Need, candidates: Sequence[int], busy: dict[int, list[Span]], branch: Branch, *, code: str
+) -> int:
+    for one in candidates:
+        if _is_free(one, need, busy):
+            return one
+    spans = [span for span in busy.get(candidates[0], []) if span.overlaps(need.occupied)]
+    if len(candidates) == 1:
+        message = (
+            N_("The therapist is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
+            if code == "staff_busy"
+            else N_("The room or equipment is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
+        )
+    else:
+        message = (
+            N_("Every therapist who could is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
+            if code == "staff_busy"
+            else N_(
+                "Every room that would do is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."
+            )
+        )
+    staff_id = candidates[0] if code == "staff_busy" and len(candidates) == 1 else need.staff_id
+    following = next_slots(service=need.service, branch=branch, since=need.starts_at, staff_id=staff_id, limit=1)
+    raise SlotTakenError(
+        code,
+        message,
+        field="starts_at",
+        ways_out=(WayOut("choose_slot", N_("Choose another time"), {"service_id": need.service.id}),),
+        busy_from=spans[0].lower,
+        busy_to=spans[-1].upper,
+        next=following[0].starts_at if following else None,
+    )
+
+
+def _is_free(one: int, need: Need, busy: dict[int, list[Span]]) -> bool:
+    return not any(span.overlaps(need.occupied) for span in busy.get(one, ()))
+
+
+def _steps(since: dt.datetime, period: Span) -> Iterable[dt.datetime]:
+    missing = (period.lower - since) % SLOT_STEP
+    at = since + missing
+    while at < period.upper:
+        yield at
+        at += SLOT_STEP
+
+
+def _lock(model: type[Staff | Resource], ids: Iterable[int]) -> None:
+    # NO KEY UPDATE leaves the foreign key checks of other desks alone.
+    db.session.execute(
+        select(model.id).where(model.id.in_(set(ids))).order_by(model.id).with_for_update(key_share=True)
+    ).all()
+
+
+def _qualified_staff(service_id: int, branch_id: int) -> dict[int, int]:
+    query = (
+        select(Staff.id, Staff.position)
+        .join(StaffSkill, StaffSkill.staff_id == Staff.id)
+        .where(StaffSkill.service_id == service_id, Staff.branch_id == branch_id, Staff.is_active)
+        .order_by(Staff.position, Staff.id)
+    )
+    return dict(db.session.execute(query).tuples().all())
+
+
+def _suitable_resources(service_id: int, branch_id: int) -> dict[int, list[int]]:
+    """For each type that the service needs, the branch's resources of that type, in order."""
+    query = (
+        select(ServiceResource.type_id, Resource.id)
+        .outerjoin(
+            Resource,
+            (Resource.type_id == ServiceResource.type_id) & (Resource.branch_id == branch_id) & Resource.is_active,
+        )
+        .where(ServiceResource.service_id == service_id)
+        .order_by(ServiceResource.type_id, Resource.position, Resource.id)
+    )
+    kinds: dict[int, list[int]] = {}
+    for type_id, resource_id in db.session.execute(query):
+        kinds.setdefault(type_id, []).extend([resource_id] if resource_id else [])
+    return kinds
+
+
+def _staff_busy(
+    staff_ids: Iterable[int], whole: Span, *, except_booking_id: int | None = None
+) -> dict[int, list[Span]]:
+    query = (
+        select(BookingItem.staff_id, BookingItem.occupied)
+        .where(
+            BookingItem.staff_id.in_(set(staff_ids)),
+            BookingItem.occupied.overlaps(whole),
+            BookingItem.occupies,
+            BookingItem.booking_id.is_distinct_from(except_booking_id),
+        )
+        .order_by(BookingItem.starts_at)
+    )
+    return _grouped(db.session.execute(query).tuples())
+
+
+def _resources_busy(whole: Span, branch_id: int, *, except_booking_id: int | None = None) -> dict[int, list[Span]]:
+    query = (
+        select(BookingItemResource.resource_id, BookingItemResource.occupied)
+        .join(Resource, Resource.id == BookingItemResource.resource_id)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(
+            Resource.branch_id == branch_id,
+            BookingItemResource.occupied.overlaps(whole),
+            BookingItemResource.occupies,
+            BookingItem.booking_id.is_distinct_from(except_booking_id),
+        )
+        .order_by(BookingItem.starts_at)
+    )
+    return _grouped(db.session.execute(query).tuples())
+
+
+def _load(staff_ids: Iterable[int], at: dt.datetime, branch: Branch) -> dict[int, int]:
+    """How many visits each therapist has on the local day of ``at``."""
+    start, end = clock.day_bounds(clock.local_date(at, branch.timezone), branch.timezone)
+    query = (
+        select(BookingItem.staff_id, func.count())
+        .where(
+            BookingItem.staff_id.in_(set(staff_ids)),
+            BookingItem.starts_at >= start,
+            BookingItem.starts_at < end,
+            BookingItem.occupies,
+        )
+        .group_by(BookingItem.staff_id)
+    )
+    return dict(db.session.execute(query).tuples().all())
+
+
+def _grouped(rows: Iterable[tuple[int, Span]]) -> dict[int, list[Span]]:
+    busy: dict[int, list[Span]] = {}
+    for one, span in rows:
+        busy.setdefault(one, []).append(span)
+    return busy

@@ -1,0 +1,370 @@
+"""Treatment cards: the only place that writes their session history, and the counters that cache it.
+
+Every function that changes a card takes one that its caller holds locked (:func:`lock_cards`), joins the caller's
+transaction, and moves value in the ledger where sessions become revenue. Rules: 1-product, *Treatment cards*.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, InvalidError, WayOut
+from spa_app.extensions import db
+from spa_app.models import Branch, CustomerTreatment, Service, TreatmentEntry
+from spa_app.money import session_value
+from spa_app.services import ledger
+from spa_app.services.actor import Actor
+from spa_app.services.ledger import Account, Posting
+
+PAY_VISIT = WayOut("pay_visit", N_("Let the customer pay for this visit"))
+OTHER_CARD = WayOut("choose_card", N_("Choose another card"))
+SELL_PLAN = WayOut("sell_plan", N_("Sell a package"))
+EXTEND = WayOut("extend_card", N_("Ask a manager to extend the card"))
+UNFREEZE = WayOut("unfreeze_card", N_("Unfreeze the card"))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    kind: str
+    sessions: int
+    value_amount: int = 0
+
+
+def lock_cards(treatment_ids: Iterable[int]) -> dict[int, CustomerTreatment]:
+    """Lock cards by id in ascending order, and return them fresh. Ids that do not exist are missing from the result."""
+    query = (
+        select(CustomerTreatment)
+        .where(CustomerTreatment.id.in_(set(treatment_ids)))
+        .order_by(CustomerTreatment.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {card.id: card for card in db.session.execute(query).scalars()}
+
+
+def derive_status(card: CustomerTreatment, today: dt.date) -> str:
+    """The status that the facts give a card on ``today``, a date of its branch (1-product, *Treatment cards*)."""
+    if card.cancelled_at is not None:
+        return "cancelled"
+    if card.frozen_on is not None:
+        return "frozen"
+    if card.used_sessions == card.total_sessions:
+        return "completed"
+    return "expired" if card.expiry_date < today else "active"
+
+
+def open_card(
+    *,
+    customer_id: int,
+    branch: Branch,
+    service_id: int | None,
+    sessions: int,
+    deferred_amount: int,
+    expiry_date: dt.date,
+    actor: Actor,
+    plan_id: int | None = None,
+    invoice_line_id: int | None = None,
+    import_ref: str | None = None,
+    reason: str = "",
+) -> int:
+    """Open a card with ``sessions`` free ones, and return its id. The caller posts ``deferred_amount`` (no VAT in it).
+
+    A card brought in from elsewhere opens with the sessions that are left, since those used have no visit here.
+    """
+    card = CustomerTreatment(
+        customer_id=customer_id,
+        branch_id=branch.id,
+        service_id=service_id,
+        plan_id=plan_id,
+        invoice_line_id=invoice_line_id,
+        import_ref=import_ref,
+        total_sessions=sessions,
+        used_sessions=0,
+        held_sessions=0,
+        expired_sessions=0,
+        deferred_amount=deferred_amount,
+        recognised_amount=0,
+        expired_amount=0,
+        expiry_date=expiry_date,
+        status="expired" if expiry_date < clock.today(branch.timezone) else "active",
+    )
+    db.session.add(card)
+    db.session.flush()
+    _append(card, [_Entry("purchase", sessions)], actor=actor, reason=reason)
+    return card.id
+
+
+def check_usable(
+    card: CustomerTreatment | None,
+    *,
+    treatment_id: int,
+    customer_id: int,
+    service_id: int,
+    visit_on: dt.date,
+    field: str,
+) -> CustomerTreatment:
+    """The card, if it can give a session to this customer's visit on the local date ``visit_on``.
+
+    Raises :class:`InvalidError` at ``field``, with one message and ways out for each rule (1-product, *Bookings*).
+    """
+    if card is None:
+        raise InvalidError("card_unknown", N_("There is no such card."), field=field, ways_out=(OTHER_CARD, PAY_VISIT))
+    ways_out = (OTHER_CARD, PAY_VISIT, SELL_PLAN)
+    if card.customer_id != customer_id:
+        raise InvalidError(
+            "card_of_other",
+            N_("Card %(card)s belongs to another customer."),
+            field=field,
+            ways_out=ways_out,
+            card=_label(card),
+        )
+    if card.service_id not in (None, service_id):
+        wanted = db.session.execute(select(Service.name).where(Service.id == service_id)).scalar()
+        raise InvalidError(
+            "card_wrong_service",
+            N_("Card %(card)s does not cover %(service)s."),
+            field=field,
+            ways_out=ways_out,
+            card=_label(card),
+            service=wanted,
+        )
+    _refuse_stopped(card, field=field)
+    if card.expiry_date < visit_on:
+        raise InvalidError(
+            "card_expired",
+            N_("Card %(card)s is valid to %(date)s, which is before this visit."),
+            field=field,
+            ways_out=(EXTEND, PAY_VISIT, SELL_PLAN),
+            card=_label(card),
+            date=card.expiry_date,
+        )
+    if card.free_sessions < 1:
+        raise InvalidError(
+            "card_used_up",
+            N_("Card %(card)s has no session left: of %(total)s, %(used)s used and %(held)s reserved."),
+            field=field,
+            ways_out=ways_out,
+            card=_label(card),
+            total=card.total_sessions,
+            used=card.used_sessions,
+            held=card.held_sessions,
+        )
+    return card
+
+
+def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor) -> None:
+    """Reserve one session for a booking item. The caller has checked that one is free."""
+    _append(card, [_Entry("hold", -1)], item_id=item_id, actor=actor)
+
+
+def release_hold(card: CustomerTreatment, *, item_id: int, actor: Actor, reason: str = "") -> None:
+    """Give a reserved session back. Raises :class:`ConflictError` when none is reserved for the item."""
+    hold_id = _live_entry(item_id, "hold")
+    (release_id,) = _append(card, [_Entry("release", 1)], item_id=item_id, actor=actor, reason=reason)
+    _close(hold_id, release_id)
+
+
+def punch_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor) -> None:
+    """Turn the session reserved for an item into a used one, and recognise its revenue in the visit's branch.
+
+    Raises :class:`ConflictError` when the card was stopped, or holds nothing for the item.
+    """
+    _refuse_stopped(card, field="treatment_id", kind=ConflictError)
+    _use_held(card, "punch", item_id=item_id, branch=branch, actor=actor)
+
+
+def forfeit_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor, reason: str) -> None:
+    """Take the session reserved for an item without a visit, as the branch's policy says, and recognise its revenue."""
+    _use_held(card, "forfeit", item_id=item_id, branch=branch, actor=actor, reason=reason)
+
+
+def return_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor, reason: str) -> None:
+    """Take a punch or forfeit back and reserve the session for the item again; its revenue is reversed to the đồng."""
+    used = db.session.execute(
+        select(TreatmentEntry).where(
+            TreatmentEntry.booking_item_id == item_id,
+            TreatmentEntry.kind.in_(("punch", "forfeit")),
+            TreatmentEntry.closed_by_id.is_(None),
+        )
+    ).scalar_one()
+    unpunch_id, _ = _append(
+        card,
+        [_Entry("unpunch", 1, -used.value_amount), _Entry("hold", -1)],
+        item_id=item_id,
+        actor=actor,
+        reason=reason,
+    )
+    _close(used.id, unpunch_id)
+    ledger.post(
+        "session_returned",
+        branch=branch,
+        actor=actor,
+        treatment_entry_id=unpunch_id,
+        postings=_recognition(card, -used.value_amount, Account.SERVICE_REVENUE),
+    )
+
+
+def expire_card(card: CustomerTreatment, *, branch: Branch, on: dt.date, actor: Actor) -> tuple[int, int]:
+    """Expire what is free on a card whose last day lies before the local date ``on``.
+
+    Sessions reserved by a visit stay: it may have taken place in time and be completed late. Returns the sessions
+    expired and the amount that became breakage revenue. ``branch`` is the card's own.
+    """
+    sessions = card.free_sessions
+    if card.cancelled_at is not None or card.frozen_on is not None or card.expiry_date >= on or sessions < 1:
+        return 0, 0
+    value = _value(card, sessions)
+    (entry_id,) = _append(card, [_Entry("expire", -sessions, value)], actor=actor)
+    ledger.post(
+        "sessions_expired",
+        branch=branch,
+        actor=actor,
+        treatment_entry_id=entry_id,
+        posted_on=on,
+        postings=_recognition(card, value, Account.BREAKAGE_REVENUE),
+    )
+    return sessions, value
+
+
+def cancel_unused_card(card: CustomerTreatment, *, actor: Actor, reason: str) -> None:
+    """Take back a card of which nothing was used, because its sale is being voided; the caller reverses the ledger.
+
+    Raises :class:`ConflictError` when sessions were used, reserved or expired.
+    """
+    if card.free_sessions != card.total_sessions:
+        raise ConflictError(
+            "card_in_use",
+            N_("Sessions of card %(card)s are used or reserved: the sale can no longer be voided."),
+            card=_label(card),
+        )
+    value = card.deferred_amount
+    card.cancelled_at = clock.now()
+    card.deferred_amount = 0
+    _append(card, [_Entry("refund", -card.total_sessions, value)], actor=actor, reason=reason)
+
+
+def _use_held(
+    card: CustomerTreatment, kind: str, *, item_id: int, branch: Branch, actor: Actor, reason: str = ""
+) -> None:
+    hold_id = _live_entry(item_id, "hold")
+    value = _value(card, 1)
+    release_id, used_id = _append(
+        card, [_Entry("release", 1), _Entry(kind, -1, value)], item_id=item_id, actor=actor, reason=reason
+    )
+    _close(hold_id, release_id)
+    ledger.post(
+        "session_recognised",
+        branch=branch,
+        actor=actor,
+        treatment_entry_id=used_id,
+        postings=_recognition(card, value, Account.SERVICE_REVENUE),
+    )
+
+
+def _append(
+    card: CustomerTreatment, entries: list[_Entry], *, actor: Actor, item_id: int | None = None, reason: str = ""
+) -> list[int]:
+    """Write history rows and bring the counters along. Returns the rows' ids, in order."""
+    ids = (
+        db.session.execute(
+            insert(TreatmentEntry).returning(TreatmentEntry.id, sort_by_parameter_order=True),
+            [
+                {
+                    "treatment_id": card.id,
+                    "kind": entry.kind,
+                    "sessions": entry.sessions,
+                    "value_amount": entry.value_amount,
+                    "booking_item_id": item_id,
+                    "actor_id": actor.user_id,
+                    "reason": reason,
+                }
+                for entry in entries
+            ],
+        )
+        .scalars()
+        .all()
+    )
+    for entry in entries:
+        match entry.kind:
+            case "hold" | "release":
+                card.held_sessions -= entry.sessions
+            case "punch" | "unpunch" | "forfeit":
+                card.used_sessions -= entry.sessions
+                card.recognised_amount += entry.value_amount
+            case "expire":
+                card.expired_sessions -= entry.sessions
+                card.expired_amount += entry.value_amount
+            case "refund":
+                card.total_sessions += entry.sessions
+    branch = db.session.get_one(Branch, card.branch_id)
+    card.status = derive_status(card, clock.today(branch.timezone))
+    db.session.flush()
+    return list(ids)
+
+
+def _close(entry_id: int, closed_by_id: int) -> None:
+    db.session.execute(
+        update(TreatmentEntry).where(TreatmentEntry.id == entry_id).values(closed_by_id=closed_by_id),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _live_entry(item_id: int, kind: str) -> int:
+    entry_id = db.session.execute(
+        select(TreatmentEntry.id).where(
+            TreatmentEntry.booking_item_id == item_id,
+            TreatmentEntry.kind == kind,
+            TreatmentEntry.closed_by_id.is_(None),
+        )
+    ).scalar()
+    if entry_id is None:
+        raise ConflictError(
+            "no_hold",
+            N_("No session is reserved for this visit any more."),
+            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
+        )
+    return entry_id
+
+
+def _value(card: CustomerTreatment, sessions: int) -> int:
+    return session_value(
+        whole=card.deferred_amount,
+        spent=card.recognised_amount + card.expired_amount,
+        total_sessions=card.total_sessions,
+        sessions_gone=card.used_sessions + card.expired_sessions,
+        sessions=sessions,
+    )
+
+
+def _recognition(card: CustomerTreatment, amount: int, revenue: Account) -> list[Posting]:
+    return [Posting(Account.DEFERRED_REVENUE, amount, treatment_id=card.id), Posting(revenue, -amount)]
+
+
+def _refuse_stopped(
+    card: CustomerTreatment, *, field: str, kind: type[InvalidError | ConflictError] = InvalidError
+) -> None:
+    if card.cancelled_at is not None:
+        raise kind(
+            "card_cancelled",
+            N_("Card %(card)s is cancelled."),
+            field=field,
+            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
+            card=_label(card),
+        )
+    if card.frozen_on is not None:
+        raise kind(
+            "card_frozen",
+            N_("Card %(card)s has been frozen since %(date)s."),
+            field=field,
+            ways_out=(UNFREEZE, OTHER_CARD, PAY_VISIT),
+            card=_label(card),
+            date=card.frozen_on,
+        )
+
+
+def _label(card: CustomerTreatment) -> str:
+    service = card.service_id and db.session.get_one(Service, card.service_id).name
+    return f"#{card.id} {service}" if service else f"#{card.id}"

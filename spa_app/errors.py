@@ -25,6 +25,16 @@ class WayOut:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Word:
+    """A parameter that is itself a msgid, such as a status, and is translated with the message it stands in."""
+
+    msgid: str
+
+    def __str__(self) -> str:
+        return self.msgid
+
+
 class DomainError(Exception):
     """A refusal by the rules. Nothing has been stored when one reaches the caller of ``atomic()``."""
 

@@ -92,7 +92,7 @@ def _prepare(settings: Settings) -> None:
     """Bring the schema up to date, and load the demo data if the database is empty."""
     with with_servers():
         flask_migrate.upgrade()
-        if load_demo_data():
+        if load_demo_data(timezone=settings.timezone):
             (settings.data_dir / "demo-data").touch()
 
 

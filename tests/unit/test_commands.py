@@ -132,9 +132,14 @@ def running(open_folder):
         up.end(signal.SIGTERM)
 
 
-def test_up_serves_and_ctrl_c_stops_all_of_it(running):
+def test_up_serves_alone_and_ctrl_c_stops_all_of_it(running):
     assert running.status("/healthz") == 200
     assert f"spa_app is ready on http://127.0.0.1:{running.port}" in running.process.stdout.readline()
+
+    second = _run(["up"], running.env)
+    assert second.returncode == 1
+    assert second.stderr == f"Error: spa_app runs already on the data folder {running.folder}.\n"
+    assert running.status("/healthz") == 200
 
     code, lines = running.end(signal.SIGINT)
 
@@ -166,11 +171,3 @@ def test_up_starts_again_after_kill_9_of_everything(running):
     assert running.status("/readyz") == 200
     assert running.end(signal.SIGINT)[0] == 0
     assert running.nothing_is_left()
-
-
-def test_a_second_up_on_the_same_data_is_refused(running):
-    done = _run(["up"], running.env)
-
-    assert done.returncode == 1
-    assert done.stderr == f"Error: spa_app runs already on the data folder {running.folder}.\n"
-    assert running.status("/healthz") == 200

@@ -133,31 +133,22 @@ def running(open_folder):
         up.end(signal.SIGTERM)
 
 
-def test_up_serves_alone_and_ctrl_c_stops_all_of_it(running):
+def test_up_serves_alone_replaces_what_dies_and_ctrl_c_stops_all_of_it(running):
     assert running.status("/healthz") == 200
     assert f"spa_app is ready on http://127.0.0.1:{running.port}" in running.process.stdout.readline()
 
     second = _run(["up"], running.env)
     assert second.returncode == 1
     assert second.stderr == f"Error: spa_app runs already on the data folder {running.folder}.\n"
-    assert running.status("/healthz") == 200
 
-    code, lines = running.end(signal.SIGINT)
-
-    assert (code, lines) == (0, [])
-    assert running.nothing_is_left()
-
-
-def test_up_replaces_children_and_servers_that_are_killed(running):
     killed = running.children()
     assert len(killed) == 5
-
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-
     assert wait_until(lambda: len(set(running.children()) - set(killed)) == 5, 30)
     assert wait_until(lambda: running.status("/readyz") == 200, 30)
-    assert running.end(signal.SIGTERM)[0] == 0
+
+    assert running.end(signal.SIGINT) == (0, [])
     assert running.nothing_is_left()
 
 

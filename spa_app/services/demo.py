@@ -6,6 +6,7 @@ import random
 from sqlalchemy import exists, select, text
 
 from spa_app import clock
+from spa_app.errors import DomainError
 from spa_app.extensions import db
 from spa_app.models import (
     Branch,
@@ -20,15 +21,12 @@ from spa_app.models import (
     ServiceResource,
     Staff,
     StaffSkill,
-    User,
-    UserBranch,
 )
 from spa_app.services import bookings, payments, users
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.transaction import atomic
-from spa_app.errors import DomainError
 
 # name, minutes, clean-up minutes, price in đồng, type of room
 SERVICES = (
@@ -195,8 +193,7 @@ def _day(
     """Visits for today and the two days around it, some on cards, some of today's already over."""
     staff = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().all()
     cards = {
-        (card.customer_id, card.service_id): card.id
-        for card in db.session.execute(select(CustomerTreatment)).scalars()
+        (card.customer_id, card.service_id): card.id for card in db.session.execute(select(CustomerTreatment)).scalars()
     }
     now = clock.now()
     today = clock.today(branch.timezone)

@@ -177,7 +177,7 @@ def next_slots(
     kinds = _suitable_resources(service.id, branch.id)
     if not staff or not all(kinds.values()):
         return []
-    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).tuples().all())
+    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).all())
     slots: list[Slot] = []
     first_day = clock.local_date(since, branch.timezone)
     for offset in range(SLOT_DAYS):
@@ -306,7 +306,7 @@ def _qualified_staff(service_id: int, branch_id: int) -> dict[int, int]:
         .where(StaffSkill.service_id == service_id, Staff.branch_id == branch_id, Staff.is_active)
         .order_by(Staff.position, Staff.id)
     )
-    return dict(db.session.execute(query).tuples().all())
+    return dict(db.session.execute(query).all())
 
 
 def _suitable_resources(service_id: int, branch_id: int) -> dict[int, list[int]]:
@@ -375,7 +375,7 @@ def _load(staff_ids: Iterable[int], at: dt.datetime, branch: Branch) -> dict[int
         )
         .group_by(BookingItem.staff_id)
     )
-    return dict(db.session.execute(query).tuples().all())
+    return dict(db.session.execute(query).all())
 
 
 def _grouped(query: Select[int, dt.datetime, dt.datetime]) -> dict[int, list[Span]]:

@@ -91,8 +91,8 @@ def _messages(source: Catalog) -> Iterator[Message]:
     return (message for message in source if message.id)
 
 
-def _texts(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+def _texts(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    return (text or "",) if text is None or isinstance(text, str) else tuple(text)
 
 
 def _placeholders(*texts: str) -> set[str]:

@@ -1,10 +1,10 @@
 """A user who can log in, and a client whose forms need no token (one test turns the tokens on)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from spa_app.extensions import db
 from spa_app.models import Branch
@@ -28,12 +28,23 @@ class Someone:
 
 
 @pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """In place of pytest-flask's: under one context for the whole test, all requests would share one ``g``."""
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without memory of other tests."""
+    return app.test_client()
+
+
+@pytest.fixture(autouse=True)
 def _forms_without_tokens(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
 
 
 @pytest.fixture
-def user(app: Flask) -> Iterator[Someone]:
+def user(app: Flask) -> Someone:
     """A receptionist of two branches; a third is not theirs."""
     with app.app_context():
         with atomic() as session:
@@ -53,4 +64,4 @@ def user(app: Flask) -> Iterator[Someone]:
             actor=SYSTEM,
         )
         db.session.remove()
-    yield Someone(user_id, ids, "reception", "a long password")
+    return Someone(user_id, ids, "reception", "a long password")

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WayOut
+from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WayOut, Word
+from spa_app.money import Money
 from spa_app.web import errors
 from spa_app.web.auth.forms import LoginForm
 from spa_app.web.errors import add_to_form, register_way_out, translate, ways_out
@@ -48,10 +49,10 @@ def test_assets_are_kept_for_ever_compressed_and_found(client):
 
     assert len(addresses) > 10
     for address in addresses:
-        answer = client.get(address, headers={"Accept-Encoding": "br"})
-        assert answer.status_code == 200, address
-        assert "immutable" in answer.headers["Cache-Control"], address
-        assert address.endswith((".woff2", ".svg")) or answer.headers["Content-Encoding"] == "br", address
+        with client.get(address, headers={"Accept-Encoding": "br"}) as answer:
+            assert answer.status_code == 200, address
+            assert "immutable" in answer.headers["Cache-Control"], address
+            assert address.endswith((".woff2", ".svg")) or answer.headers["Content-Encoding"] == "br", address
 
 
 def test_an_unknown_address_has_a_page_and_a_partial(client):
@@ -119,11 +120,13 @@ def test_a_failure_becomes_a_page_that_asks_the_database_nothing(app, monkeypatc
 
 
 def test_messages_speak_the_readers_language(app):
-    error = ConflictError(
-        "state", "This visit is %(status)s, so that is not possible. Nothing was changed.", status="x"
-    )
+    said = "This visit is %(status)s, so that is not possible. Nothing was changed."
+    word = ConflictError("state", said, status=Word("completed"))
+    due = "Only %(due)s is left to pay. Give change for cash; nothing was taken."
+    amount = ConflictError("due", due, due=Money(9000))
     with app.test_request_context("/", headers={"Cookie": "locale=vi"}):
-        assert translate(error) == "Lượt này x nên không làm được. Chưa thay đổi gì."
+        assert translate(word) == "Lượt này đã hoàn tất nên không làm được. Chưa thay đổi gì."
+        assert "9.000\xa0₫" in translate(amount)
 
 
 def test_ways_out_lead_to_registered_pages(app, monkeypatch):

@@ -1,9 +1,14 @@
 """Logging in and out, and the choices of the user menu."""
 
+from dataclasses import replace
+
 import pytest
+import redis
 from flask import session
 from sqlalchemy import select, update
 
+from spa_app import create_app
+from spa_app.embedded.kept import free_port
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, User
@@ -111,12 +116,28 @@ def test_login_leads_to_where_the_user_wanted(client, user):
     assert answer.headers["Location"] == "/calendar?date=2026-01-01"
 
 
-def test_guessing_is_slowed_down(app, client, user, monkeypatch):
+def test_guessing_is_slowed_down(app, client, user, redis_url, monkeypatch):
     monkeypatch.setitem(app.config, "LOGIN_RATE_LIMIT", "3 per minute")
     wrong = user.credentials | {"password": "guess guess"}
 
     assert [client.post("/login", data=wrong).status_code for _ in range(4)] == [422, 422, 422, 429]
     assert client.post("/login", data=user.credentials | {"username": "other"}).status_code == 422
+    with redis.Redis.from_url(redis_url) as store:
+        assert store.keys("LIMITS*")  # all workers count together
+
+
+def test_guessing_is_slowed_down_and_logins_go_on_without_redis(settings, user):
+    app = create_app(replace(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    app.config.update(WTF_CSRF_ENABLED=False, LOGIN_RATE_LIMIT="2 per minute")
+    client = app.test_client()
+
+    answers = [client.post("/login", data=user.credentials | {"password": "guess"}).status_code for _ in range(3)]
+    right = client.post("/login", data=user.credentials, environ_base={"REMOTE_ADDR": "10.0.0.9"})
+
+    with app.app_context():
+        db.engine.dispose()
+    assert answers == [422, 422, 429]
+    assert right.status_code == 303
 
 
 def test_language_is_kept_with_the_user(app, client, user):

@@ -8,6 +8,8 @@ found for translation.
 from dataclasses import dataclass, field
 from typing import Any
 
+from click import ClickException
+
 
 def N_(message: str) -> str:  # noqa: N802 - gettext's own name for "translate later"
     """Mark ``message`` for translation without translating it here."""
@@ -21,6 +23,16 @@ class WayOut:
     action: str
     label: str
     params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A parameter that is itself a msgid, such as a status, and is translated with the message it stands in."""
+
+    msgid: str
+
+    def __str__(self) -> str:
+        return self.msgid
 
 
 class DomainError(Exception):
@@ -67,5 +79,9 @@ class NotFoundError(DomainError):
     """No such thing, or none that this actor may know of (404)."""
 
 
-class ConfigError(Exception):
-    """The environment does not allow a start. The message is one sentence for the person who starts it."""
+class ConfigError(ClickException):
+    """The environment does not allow a start. The message is one sentence for the person who starts it.
+
+    A ``ClickException``, so that every flask command prints it on stderr, without a traceback, and exits with 1, even
+    when it is raised while the application itself is made.
+    """

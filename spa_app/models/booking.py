@@ -57,8 +57,6 @@ class Booking(Base):
         primaryjoin="Booking.id == foreign(BookingItem.booking_id)",
     )
 
-    __mapper_args__ = {"version_id_col": version}
-
 
 class BookingItem(Base):
     """One service in a visit. ``occupied`` is its time with the clean-up buffers in: what nothing else may overlap.

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import Range
 
 from spa_app import clock
@@ -28,7 +28,34 @@ from spa_app.models import (
 
 SLOT_STEP = dt.timedelta(minutes=15)
 SLOT_DAYS = 14
-Span = Range[dt.datetime]
+
+BUSY = {
+    "staff_busy": (
+        N_("The therapist is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
+        N_("Every therapist who could is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
+    ),
+    "resource_busy": (
+        N_("The room or equipment is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
+        N_("Every room that would do is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open stretch of time."""
+
+    lower: dt.datetime
+    upper: dt.datetime
+
+    def overlaps(self, other: "Span") -> bool:
+        """Whether the two have an instant in common."""
+        return self.lower < other.upper and other.lower < self.upper
+
+    @property
+    def as_range(self) -> Range[dt.datetime]:
+        """The same stretch as PostgreSQL keeps it."""
+        return Range(self.lower, self.upper)
 
 
 @dataclass(frozen=True)
@@ -37,22 +64,23 @@ class Need:
 
     service: Service
     starts_at: dt.datetime
-    staff_id: int | None  # None: anyone
-    resource_id: int | None  # None: any of the type that the service needs
-    field: str  # how the form calls this item, such as items-0
-    except_booking_id: int | None = None  # whose present place does not count: it is the one being moved
+    staff_id: int | None = None  # None: anyone
+    resource_id: int | None = None  # None: any of the type that the service needs
+    preferred_resource_ids: tuple[int, ...] = ()  # taken where none is named and they are free
+    field: str = ""  # how the form calls this item, such as items-0-
+    duration: dt.timedelta | None = None  # None: what the service takes
 
     @property
     def ends_at(self) -> dt.datetime:
         """When the service itself is over."""
-        return self.starts_at + dt.timedelta(minutes=self.service.duration_minutes)
+        return self.starts_at + (self.duration or dt.timedelta(minutes=self.service.duration_minutes))
 
     @property
     def occupied(self) -> Span:
         """The time taken, clean-up buffers included."""
         before = dt.timedelta(minutes=self.service.buffer_before_minutes)
         after = dt.timedelta(minutes=self.service.buffer_after_minutes)
-        return Range(self.starts_at - before, self.ends_at + after)
+        return Span(self.starts_at - before, self.ends_at + after)
 
 
 @dataclass(frozen=True)
@@ -72,8 +100,10 @@ class Slot:
     staff_name: str
 
 
-def take_places(needs: Sequence[Need], *, branch: Branch) -> list[Place]:
+def take_places(needs: Sequence[Need], *, branch: Branch, except_booking_id: int | None = None) -> list[Place]:
     """Find a therapist and the rooms for each need, and lock them: staff by id, then resources by id.
+
+    ``except_booking_id`` is the booking being moved, whose present place does not count.
 
     "Anyone" becomes the qualified therapist with the fewest visits that day. Raises :class:`InvalidError` at the field
     for a therapist without the skill or of another branch, and :class:`SlotTakenError` naming the busy interval and
@@ -85,10 +115,9 @@ def take_places(needs: Sequence[Need], *, branch: Branch) -> list[Place]:
     staff_ids = {need.staff_id or one for need, some in zip(needs, qualified, strict=True) for one in some}
     _lock(Staff, staff_ids)
     _lock(Resource, {one for kinds in suitable for some in kinds.values() for one in some})
-    own = needs[0].except_booking_id
-    whole = Range(min(need.occupied.lower for need in needs), max(need.occupied.upper for need in needs))
-    staff_busy = _staff_busy(staff_ids, whole, except_booking_id=own)
-    resource_busy = _resources_busy(whole, branch.id, except_booking_id=own)
+    whole = Span(min(need.occupied.lower for need in needs), max(need.occupied.upper for need in needs))
+    staff_busy = _staff_busy(staff_ids, whole, except_booking_id=except_booking_id)
+    resource_busy = _resources_busy(whole, branch.id, except_booking_id=except_booking_id)
     load = _load(staff_ids, needs[0].starts_at, branch)
     places = []
     for need, staff, kinds in zip(needs, qualified, suitable, strict=True):
@@ -96,13 +125,43 @@ def take_places(needs: Sequence[Need], *, branch: Branch) -> list[Place]:
         staff_id = _first_free(need, wanted, staff_busy, branch, code="staff_busy")
         resource_ids = []
         for some in kinds.values():
-            choice = [need.resource_id] if need.resource_id in some else some
+            preferred = sorted(some, key=lambda one: one not in need.preferred_resource_ids)
+            choice = [need.resource_id] if need.resource_id in some else preferred
             resource_ids.append(_first_free(need, choice, resource_busy, branch, code="resource_busy"))
         staff_busy.setdefault(staff_id, []).append(need.occupied)
         for resource_id in resource_ids:
             resource_busy.setdefault(resource_id, []).append(need.occupied)
         places.append(Place(staff_id, tuple(resource_ids)))
     return places
+
+
+def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
+    """Lock the therapists and rooms that the items of one given-up visit had, and see that they are free again.
+
+    Raises :class:`SlotTakenError` naming the busy interval and the next free slot.
+    """
+    held = db.session.execute(
+        select(BookingItemResource.booking_item_id, BookingItemResource.resource_id).where(
+            BookingItemResource.booking_item_id.in_([item.id for item in items])
+        )
+    ).all()
+    _lock(Staff, (item.staff_id for item in items))
+    _lock(Resource, (row.resource_id for row in held))
+    needs = {
+        item.id: Need(
+            db.session.get_one(Service, item.service_id), item.starts_at, duration=item.ends_at - item.starts_at
+        )
+        for item in items
+    }
+    whole = Span(
+        min(need.occupied.lower for need in needs.values()), max(need.occupied.upper for need in needs.values())
+    )
+    staff_busy = _staff_busy((item.staff_id for item in items), whole)
+    resource_busy = _resources_busy(whole, branch.id)
+    for item in items:
+        _first_free(needs[item.id], [item.staff_id], staff_busy, branch, code="staff_busy")
+    for item_id, resource_id in held:
+        _first_free(needs[item_id], [resource_id], resource_busy, branch, code="resource_busy")
 
 
 def next_slots(
@@ -118,19 +177,19 @@ def next_slots(
     kinds = _suitable_resources(service.id, branch.id)
     if not staff or not all(kinds.values()):
         return []
-    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).tuples().all())
+    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).all())
     slots: list[Slot] = []
     first_day = clock.local_date(since, branch.timezone)
     for offset in range(SLOT_DAYS):
         periods = open_periods(branch, first_day + dt.timedelta(days=offset))
         if not periods:
             continue
-        whole = Range(periods[0].lower - dt.timedelta(hours=3), periods[-1].upper + dt.timedelta(hours=3))
+        whole = Span(periods[0].lower - dt.timedelta(hours=3), periods[-1].upper + dt.timedelta(hours=3))
         staff_busy = _staff_busy(staff, whole)
         resource_busy = _resources_busy(whole, branch.id)
         for period in periods:
             for starts_at in _steps(max(period.lower, since), period):
-                need = Need(service, starts_at, None, None, "")
+                need = Need(service, starts_at)
                 if need.ends_at > period.upper:
                     break
                 if not all(any(_is_free(one, need, resource_busy) for one in some) for some in kinds.values()):
@@ -151,7 +210,7 @@ def open_periods(branch: Branch, date: dt.date) -> list[Span]:
         .order_by(BranchHours.opens_at)
     )
     return [
-        Range(clock.at_local(date, opens_at, branch.timezone), clock.at_local(date, closes_at, branch.timezone))
+        Span(clock.at_local(date, opens_at, branch.timezone), clock.at_local(date, closes_at, branch.timezone))
         for opens_at, closes_at in hours
     ]
 
@@ -207,20 +266,7 @@ def _first_free(
         if _is_free(one, need, busy):
             return one
     spans = [span for span in busy.get(candidates[0], []) if span.overlaps(need.occupied)]
-    if len(candidates) == 1:
-        message = (
-            N_("The therapist is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
-            if code == "staff_busy"
-            else N_("The room or equipment is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
-        )
-    else:
-        message = (
-            N_("Every therapist who could is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s.")
-            if code == "staff_busy"
-            else N_(
-                "Every room that would do is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."
-            )
-        )
+    message = BUSY[code][0 if len(candidates) == 1 else 1]
     staff_id = candidates[0] if code == "staff_busy" and len(candidates) == 1 else need.staff_id
     following = next_slots(service=need.service, branch=branch, since=need.starts_at, staff_id=staff_id, limit=1)
     raise SlotTakenError(
@@ -260,7 +306,7 @@ def _qualified_staff(service_id: int, branch_id: int) -> dict[int, int]:
         .where(StaffSkill.service_id == service_id, Staff.branch_id == branch_id, Staff.is_active)
         .order_by(Staff.position, Staff.id)
     )
-    return dict(db.session.execute(query).tuples().all())
+    return dict(db.session.execute(query).all())
 
 
 def _suitable_resources(service_id: int, branch_id: int) -> dict[int, list[int]]:
@@ -284,32 +330,36 @@ def _staff_busy(
     staff_ids: Iterable[int], whole: Span, *, except_booking_id: int | None = None
 ) -> dict[int, list[Span]]:
     query = (
-        select(BookingItem.staff_id, BookingItem.occupied)
+        select(BookingItem.staff_id, func.lower(BookingItem.occupied), func.upper(BookingItem.occupied))
         .where(
             BookingItem.staff_id.in_(set(staff_ids)),
-            BookingItem.occupied.overlaps(whole),
+            BookingItem.occupied.overlaps(whole.as_range),
             BookingItem.occupies,
             BookingItem.booking_id.is_distinct_from(except_booking_id),
         )
         .order_by(BookingItem.starts_at)
     )
-    return _grouped(db.session.execute(query).tuples())
+    return _grouped(query)
 
 
 def _resources_busy(whole: Span, branch_id: int, *, except_booking_id: int | None = None) -> dict[int, list[Span]]:
     query = (
-        select(BookingItemResource.resource_id, BookingItemResource.occupied)
+        select(
+            BookingItemResource.resource_id,
+            func.lower(BookingItemResource.occupied),
+            func.upper(BookingItemResource.occupied),
+        )
         .join(Resource, Resource.id == BookingItemResource.resource_id)
         .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
         .where(
             Resource.branch_id == branch_id,
-            BookingItemResource.occupied.overlaps(whole),
+            BookingItemResource.occupied.overlaps(whole.as_range),
             BookingItemResource.occupies,
             BookingItem.booking_id.is_distinct_from(except_booking_id),
         )
         .order_by(BookingItem.starts_at)
     )
-    return _grouped(db.session.execute(query).tuples())
+    return _grouped(query)
 
 
 def _load(staff_ids: Iterable[int], at: dt.datetime, branch: Branch) -> dict[int, int]:
@@ -325,11 +375,11 @@ def _load(staff_ids: Iterable[int], at: dt.datetime, branch: Branch) -> dict[int
         )
         .group_by(BookingItem.staff_id)
     )
-    return dict(db.session.execute(query).tuples().all())
+    return dict(db.session.execute(query).all())
 
 
-def _grouped(rows: Iterable[tuple[int, Span]]) -> dict[int, list[Span]]:
+def _grouped(query: Select[int, dt.datetime, dt.datetime]) -> dict[int, list[Span]]:
     busy: dict[int, list[Span]] = {}
-    for one, span in rows:
-        busy.setdefault(one, []).append(span)
+    for one, lower, upper in db.session.execute(query):
+        busy.setdefault(one, []).append(Span(lower, upper))
     return busy

@@ -100,7 +100,6 @@ def open_card(
 def check_usable(
     card: CustomerTreatment | None,
     *,
-    treatment_id: int,
     customer_id: int,
     service_id: int,
     visit_on: dt.date,
@@ -141,22 +140,22 @@ def check_usable(
             card=_label(card),
             date=card.expiry_date,
         )
+    return card
+
+
+def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: str) -> None:
+    """Reserve one session for a booking item. Raises :class:`InvalidError` at ``field`` when none is free."""
     if card.free_sessions < 1:
         raise InvalidError(
             "card_used_up",
             N_("Card %(card)s has no session left: of %(total)s, %(used)s used and %(held)s reserved."),
             field=field,
-            ways_out=ways_out,
+            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
             card=_label(card),
             total=card.total_sessions,
             used=card.used_sessions,
             held=card.held_sessions,
         )
-    return card
-
-
-def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor) -> None:
-    """Reserve one session for a booking item. The caller has checked that one is free."""
     _append(card, [_Entry("hold", -1)], item_id=item_id, actor=actor)
 
 

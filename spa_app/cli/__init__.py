@@ -1,0 +1,12 @@
+"""The flask commands, one module per area; each is a module with ``commands``, the list that is registered here."""
+
+from flask import Flask
+
+from spa_app.cli import demo, serve, up
+
+
+def init_app(app: Flask) -> None:
+    """Register every command."""
+    for area in (serve, up, demo):
+        for command in area.commands:
+            app.cli.add_command(command)

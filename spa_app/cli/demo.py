@@ -1,0 +1,21 @@
+"""Demo data."""
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from spa_app.cli.servers import with_servers
+from spa_app.services.demo import load_demo_data
+
+
+@click.command("demo-data")
+@click.option("--scale", type=click.Choice(["small", "large"]), default="small", show_default=True)
+@with_appcontext
+def demo_data(scale: str) -> None:
+    """Fill an empty database with a spa to try things on; does nothing if there is data already."""
+    with with_servers():
+        loaded = load_demo_data(timezone=current_app.config["SETTINGS"].timezone)
+    click.echo("Demo data loaded." if loaded else "There is data already; nothing was loaded.")
+
+
+commands = [demo_data]

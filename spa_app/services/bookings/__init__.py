@@ -1,0 +1,19 @@
+"""Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
+
+from spa_app.services.bookings.booking import ItemRequest, book, move
+from spa_app.services.bookings.progress import arrive, complete, confirm, start
+from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
+
+__all__ = [
+    "ItemRequest",
+    "arrive",
+    "book",
+    "cancel",
+    "complete",
+    "confirm",
+    "mark_no_show",
+    "move",
+    "start",
+    "undo_cancel",
+    "undo_complete",
+]

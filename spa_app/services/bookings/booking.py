@@ -1,0 +1,256 @@
+"""Putting a visit into the calendar, and moving it there."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, InvalidError
+from spa_app.extensions import db
+from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, Service
+from spa_app.services import audit, outbox, scheduling, treatments
+from spa_app.services.actor import Actor
+from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, lock_cards_of, require_status
+from spa_app.services.scheduling import Need, Place
+from spa_app.services.transaction import atomic
+
+LATE_AFTER = dt.timedelta(minutes=15)  # a walk-in typed in a few minutes after it began is not "entered late"
+DESK_LOOKS_BACK = dt.timedelta(days=7)
+MOST_ITEMS = 10
+NOTE_LENGTH = 2000
+
+
+@dataclass(frozen=True)
+class ItemRequest:
+    """One service that a visit shall hold. No therapist: anyone; no resource: any that serves; a card if prepaid."""
+
+    service_id: int
+    staff_id: int | None = None
+    resource_id: int | None = None
+    treatment_id: int | None = None
+
+
+def book(
+    *,
+    customer_id: int,
+    branch_id: int,
+    starts_at: dt.datetime,
+    items: Sequence[ItemRequest],
+    actor: Actor,
+    note: str = "",
+    tentative: bool = False,
+) -> int:
+    """Book a visit whose services follow one another from ``starts_at`` on, and return its id.
+
+    Holds one session per prepaid item. Locks therapists, then rooms, then cards. Raises :class:`InvalidError` at the
+    field, :class:`SlotTakenError` naming the busy interval and the next free slot (1-product, *Bookings*).
+    """
+    with atomic() as session:
+        actor.require_branch(branch_id)
+        branch = session.get_one(Branch, branch_id)
+        if session.get(Customer, customer_id) is None:
+            raise InvalidError("customer_unknown", N_("Choose a customer."), field="customer_id")
+        if not 1 <= len(items) <= MOST_ITEMS:
+            raise InvalidError("items_missing", N_("Choose at least one service."), field="items-0-service_id")
+        if len(note) > NOTE_LENGTH:
+            raise InvalidError("note_too_long", N_("The note is too long."), field="note")
+        is_late = check_start(starts_at, actor=actor)
+        needs = _in_sequence(items, starts_at)
+        if not actor.is_manager:
+            scheduling.check_open(needs, branch=branch)
+        places = scheduling.take_places(needs, branch=branch)
+        booking = Booking(
+            branch_id=branch.id,
+            customer_id=customer_id,
+            status="pending" if tentative else "confirmed",
+            starts_at=starts_at,
+            note=note,
+            entered_late=is_late,
+            created_by_id=actor.user_id,
+        )
+        visit_on = clock.local_date(starts_at, branch.timezone)
+        cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
+        for item, need in zip(items, needs, strict=True):
+            if item.treatment_id:
+                treatments.check_usable(
+                    cards.get(item.treatment_id),
+                    customer_id=customer_id,
+                    service_id=item.service_id,
+                    visit_on=visit_on,
+                    field=f"{need.field}treatment_id",
+                )
+        session.add(booking)
+        session.flush()
+        rows = _add_items(booking, items, needs, places)
+        for row, need in zip(rows, needs, strict=True):
+            if row.treatment_id:
+                treatments.hold_session(
+                    cards[row.treatment_id], item_id=row.id, actor=actor, field=f"{need.field}treatment_id"
+                )
+        audit.record(
+            "booking_created",
+            entity="booking",
+            entity_id=booking.id,
+            actor=actor,
+            after={
+                "customer_id": customer_id,
+                "starts_at": starts_at.isoformat(),
+                "staff": [place.staff_id for place in places],
+                "entered_late": is_late,
+            },
+        )
+        if not tentative and not is_late:
+            outbox.add("booking_confirmed", {"booking_id": booking.id})
+        return booking.id
+
+
+def move(
+    booking_id: int,
+    *,
+    starts_at: dt.datetime,
+    actor: Actor,
+    staff_id: int | None = None,
+    resource_id: int | None = None,
+    version: int | None = None,
+) -> int:
+    """Move a visit to another time, therapist or room, and return its id. Everything is checked anew.
+
+    ``staff_id`` takes over from the therapist of the first service; empty keeps the therapists. ``version`` is what the
+    caller's screen showed. Locks the booking, therapists, rooms, then cards. Raises what :func:`book` raises, and
+    :class:`ConflictError` when somebody else changed the visit meanwhile.
+    """
+    with atomic() as session:
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "pending", "confirmed")
+        if version is not None and version != booking.version:
+            raise ConflictError(
+                "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
+            )
+        branch = session.get_one(Branch, booking.branch_id)
+        check_start(starts_at, actor=actor)
+        items = list_items(booking_id)
+        shift = starts_at - items[0].starts_at
+        first_staff = items[0].staff_id
+        needs = [
+            Need(
+                service=session.get_one(Service, item.service_id),
+                starts_at=item.starts_at + shift,
+                duration=item.ends_at - item.starts_at,
+                staff_id=staff_id if staff_id and item.staff_id == first_staff else item.staff_id,
+                resource_id=resource_id,
+                preferred_resource_ids=tuple(list_resource_ids(item)),
+            )
+            for item in items
+        ]
+        if not actor.is_manager:
+            scheduling.check_open(needs, branch=branch)
+        places = scheduling.take_places(needs, branch=branch, except_booking_id=booking.id)
+        before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
+        _replace_places(items, needs, places, later=shift > dt.timedelta())
+        booking.starts_at = starts_at
+        booking.version += 1
+        visit_on = clock.local_date(starts_at, branch.timezone)
+        for item, card in lock_cards_of(items):
+            treatments.check_usable(
+                card,
+                customer_id=booking.customer_id,
+                service_id=item.service_id,
+                visit_on=visit_on,
+                field="starts_at",
+            )
+        audit.record(
+            "booking_moved",
+            entity="booking",
+            entity_id=booking.id,
+            actor=actor,
+            before=before,
+            after={"starts_at": starts_at.isoformat(), "staff": [place.staff_id for place in places]},
+        )
+        return booking.id
+
+
+def check_start(starts_at: dt.datetime, *, actor: Actor) -> bool:
+    """Whether a visit that starts then is entered late. Raises :class:`InvalidError` where the actor may not do so."""
+    now = clock.now()
+    if starts_at < now - DESK_LOOKS_BACK and not actor.is_manager:
+        raise InvalidError(
+            "too_late",
+            N_("The desk can enter visits of the last %(days)s days; a manager can go further back."),
+            field="starts_at",
+            days=DESK_LOOKS_BACK.days,
+        )
+    if starts_at > now + dt.timedelta(days=730):
+        raise InvalidError("too_far", N_("That is more than two years ahead."), field="starts_at")
+    return starts_at < now - LATE_AFTER
+
+
+def _in_sequence(items: Sequence[ItemRequest], starts_at: dt.datetime) -> list[Need]:
+    ids = {item.service_id for item in items}
+    query = select(Service).where(Service.id.in_(ids), Service.is_active)
+    services = {service.id: service for service in db.session.execute(query).scalars()}
+    needs: list[Need] = []
+    for position, item in enumerate(items):
+        field = f"items-{position}-"
+        if item.service_id not in services:
+            raise InvalidError("service_unknown", N_("Choose a service."), field=f"{field}service_id")
+        service = services[item.service_id]
+        if needs:
+            # The next service waits until the clean-up of the one before is over.
+            starts_at = needs[-1].occupied.upper + dt.timedelta(minutes=service.buffer_before_minutes)
+        needs.append(Need(service, starts_at, staff_id=item.staff_id, resource_id=item.resource_id, field=field))
+    return needs
+
+
+def _add_items(
+    booking: Booking, items: Sequence[ItemRequest], needs: Sequence[Need], places: Sequence[Place]
+) -> list[BookingItem]:
+    rows = [
+        BookingItem(
+            booking_id=booking.id,
+            booking_status=booking.status,
+            position=position,
+            service_id=item.service_id,
+            staff_id=place.staff_id,
+            treatment_id=item.treatment_id,
+            starts_at=need.starts_at,
+            ends_at=need.ends_at,
+            occupied=need.occupied.as_range,
+            price_amount=need.service.price_amount,
+            vat_rate_bp=need.service.vat_rate_bp,
+        )
+        for position, (item, need, place) in enumerate(zip(items, needs, places, strict=True), start=1)
+    ]
+    db.session.add_all(rows)
+    db.session.flush()
+    for row, need, place in zip(rows, needs, places, strict=True):
+        _add_resources(row.id, need, place)
+    return rows
+
+
+def _replace_places(
+    items: Sequence[BookingItem], needs: Sequence[Need], places: Sequence[Place], *, later: bool
+) -> None:
+    ids = [item.id for item in items]
+    db.session.execute(delete(BookingItemResource).where(BookingItemResource.booking_item_id.in_(ids)))
+    together = list(zip(items, needs, places, strict=True))
+    # One after the other, the foremost first: the services of one visit must not run into each other on the way.
+    for item, need, place in reversed(together) if later else together:
+        item.staff_id = place.staff_id
+        item.starts_at = need.starts_at
+        item.ends_at = need.ends_at
+        item.occupied = need.occupied.as_range
+        db.session.flush()
+    for item, need, place in together:
+        _add_resources(item.id, need, place)
+
+
+def _add_resources(item_id: int, need: Need, place: Place) -> None:
+    db.session.add_all(
+        BookingItemResource(
+            booking_item_id=item_id, resource_id=resource_id, occupied=need.occupied.as_range, occupies=True
+        )
+        for resource_id in place.resource_ids
+    )
+    db.session.flush()

@@ -1,0 +1,92 @@
+"""A visit on its way: confirm, arrive, start, complete."""
+
+from spa_app import clock
+from spa_app.errors import N_, WrongStateError
+from spa_app.extensions import db
+from spa_app.models import Booking, BookingItem, Branch, Service
+from spa_app.services import audit, billing, outbox, treatments
+from spa_app.services.actor import Actor
+from spa_app.services.billing import Line
+from spa_app.services.bookings.visit import change_status, list_items, lock_booking, lock_cards_of, require_status
+from spa_app.services.transaction import atomic
+
+
+def confirm(booking_id: int, *, actor: Actor) -> int:
+    """Make a tentative visit firm. Locks the booking. Raises :class:`WrongStateError` unless it is pending."""
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "pending")
+        change_status(booking, "confirmed", "booking_confirmed", actor=actor)
+        outbox.add("booking_confirmed", {"booking_id": booking.id})
+        return booking.id
+
+
+def arrive(booking_id: int, *, actor: Actor) -> int:
+    """Note that the customer is here. Locks the booking; a second arrival changes nothing."""
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "confirmed")
+        _check_day(booking)
+        if booking.arrived_at is None:
+            booking.arrived_at = clock.now()
+            booking.version += 1
+            audit.record("booking_arrived", entity="booking", entity_id=booking.id, actor=actor)
+        return booking.id
+
+
+def start(booking_id: int, *, actor: Actor) -> int:
+    """Begin the treatment, from the beginning of its local day on. Locks the booking."""
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "confirmed")
+        _check_day(booking)
+        booking.started_at = clock.now()
+        booking.arrived_at = booking.arrived_at or booking.started_at
+        change_status(booking, "in_progress", "booking_started", actor=actor)
+        return booking.id
+
+
+def complete(booking_id: int, *, actor: Actor) -> int:
+    """Complete a visit: punch each prepaid item, recognise its revenue, and invoice the rest; all of it or nothing.
+
+    Locks the booking, then its cards by id, then the invoice counter. Raises :class:`WrongStateError` unless it is in
+    progress, and :class:`ConflictError` with ways out for a card that can no longer be punched.
+    """
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "in_progress")
+        branch = db.session.get_one(Branch, booking.branch_id)
+        items = list_items(booking_id)
+        for item, card in lock_cards_of(items):
+            treatments.punch_session(card, item_id=item.id, branch=branch, actor=actor)
+        lines = [_line(item) for item in items if item.treatment_id is None]
+        if lines:
+            billing.invoice_visit(
+                branch=branch, customer_id=booking.customer_id, booking_id=booking.id, lines=lines, actor=actor
+            )
+        booking.completed_at = clock.now()
+        change_status(booking, "completed", "booking_completed", actor=actor)
+        return booking.id
+
+
+def _line(item: BookingItem) -> Line:
+    service = db.session.get_one(Service, item.service_id)
+    return Line(
+        "service",
+        service.name,
+        item.price_amount,
+        item.vat_rate_bp,
+        service_id=item.service_id,
+        booking_item_id=item.id,
+    )
+
+
+def _check_day(booking: Booking) -> None:
+    branch = db.session.get_one(Branch, booking.branch_id)
+    visit_on = clock.local_date(booking.starts_at, branch.timezone)
+    if visit_on > clock.today(branch.timezone):
+        raise WrongStateError(
+            "not_today",
+            N_("This visit is on %(date)s and can be started from that day on. Move it to have it now."),
+            date=visit_on,
+        )

@@ -1,0 +1,128 @@
+"""A visit that does not take place, and the way back from a mistake."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from spa_app import clock
+from spa_app.errors import N_, InvalidError, WrongStateError
+from spa_app.extensions import db
+from spa_app.models import Booking, BookingItem, Branch, TreatmentEntry
+from spa_app.services import billing, outbox, scheduling, treatments
+from spa_app.services.actor import Actor
+from spa_app.services.bookings.visit import (
+    change_status,
+    list_items,
+    lock_booking,
+    lock_cards_of,
+    require_status,
+)
+from spa_app.services.transaction import atomic
+
+REASON_LENGTH = 500
+
+
+def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
+    """Cancel a visit: its reserved sessions go back, or are forfeited when it is late and the branch says so.
+
+    Locks the booking, then its cards. Raises :class:`InvalidError` without a reason, :class:`WrongStateError` when the
+    visit is over.
+    """
+    with atomic():
+        reason = reason.strip()
+        if not reason or len(reason) > REASON_LENGTH:
+            raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "pending", "confirmed", "in_progress")
+        branch = db.session.get_one(Branch, booking.branch_id)
+        is_late = clock.now() > booking.starts_at - dt.timedelta(minutes=branch.late_cancel_minutes)
+        forfeits = is_late and branch.late_cancel_policy == "forfeit"
+        _give_up(booking, branch, forfeits=forfeits, reason=reason, actor=actor)
+        booking.cancelled_at = clock.now()
+        booking.cancel_reason = reason
+        change_status(booking, "cancelled", "booking_cancelled", reason=reason, actor=actor)
+        outbox.add("booking_cancelled", {"booking_id": booking.id})
+        return booking.id
+
+
+def mark_no_show(booking_id: int, *, actor: Actor) -> int:
+    """Note that the customer did not come: only after the start time. Sessions go back or are forfeited by policy."""
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "confirmed")
+        if clock.now() < booking.starts_at:
+            raise WrongStateError(
+                "not_yet",
+                N_("The visit begins at %(starts_at)s: until then the customer can come."),
+                starts_at=booking.starts_at,
+            )
+        branch = db.session.get_one(Branch, booking.branch_id)
+        _give_up(booking, branch, forfeits=branch.no_show_policy == "forfeit", reason="no-show", actor=actor)
+        change_status(booking, "no_show", "booking_no_show", actor=actor)
+        return booking.id
+
+
+def undo_complete(booking_id: int, *, actor: Actor, reason: str = "") -> int:
+    """Take a completion back: sessions return to the card they came from, revenue is reversed, the invoice withdrawn.
+
+    Locks the booking, its cards, then the invoice. An invoice with money on it needs a manager
+    (:class:`NotAllowedError`) and becomes a credit note.
+    """
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "completed")
+        branch = db.session.get_one(Branch, booking.branch_id)
+        reason = reason.strip()[:REASON_LENGTH] or "completion undone"
+        for item, card in lock_cards_of(list_items(booking_id)):
+            treatments.return_session(card, item_id=item.id, branch=branch, actor=actor, reason=reason)
+        billing.withdraw_visit_invoice(booking.id, branch=branch, reason=reason, actor=actor)
+        booking.completed_at = None
+        change_status(booking, "in_progress", "booking_completion_undone", reason=reason, actor=actor)
+        return booking.id
+
+
+def undo_cancel(booking_id: int, *, actor: Actor) -> int:
+    """Bring a cancelled or missed visit back as confirmed, if its place and its sessions are still free.
+
+    Locks the booking, therapists, rooms, then cards. What the policy took comes back. Raises :class:`SlotTakenError`
+    and, at the card, what booking it anew would raise.
+    """
+    with atomic():
+        booking = lock_booking(booking_id, actor=actor)
+        require_status(booking, "cancelled", "no_show")
+        branch = db.session.get_one(Branch, booking.branch_id)
+        items = list_items(booking_id)
+        scheduling.retake_places(items, branch=branch)
+        booking.cancelled_at = None
+        booking.cancel_reason = ""
+        change_status(booking, "confirmed", "booking_cancellation_undone", actor=actor)
+        visit_on = clock.local_date(booking.starts_at, branch.timezone)
+        forfeited = _forfeited(items)
+        for item, card in lock_cards_of(items):
+            if item.id in forfeited:
+                treatments.return_session(card, item_id=item.id, branch=branch, actor=actor, reason="undo")
+                continue
+            field = f"items-{item.position - 1}-treatment_id"
+            treatments.check_usable(
+                card, customer_id=booking.customer_id, service_id=item.service_id, visit_on=visit_on, field=field
+            )
+            treatments.hold_session(card, item_id=item.id, actor=actor, field=field)
+        return booking.id
+
+
+def _give_up(booking: Booking, branch: Branch, *, forfeits: bool, reason: str, actor: Actor) -> None:
+    for item, card in lock_cards_of(list_items(booking.id)):
+        if forfeits:
+            treatments.forfeit_session(card, item_id=item.id, branch=branch, actor=actor, reason=reason)
+        else:
+            treatments.release_hold(card, item_id=item.id, actor=actor, reason=reason)
+
+
+def _forfeited(items: Sequence[BookingItem]) -> set[int]:
+    query = select(TreatmentEntry.booking_item_id).where(
+        TreatmentEntry.booking_item_id.in_([item.id for item in items]),
+        TreatmentEntry.kind == "forfeit",
+        TreatmentEntry.closed_by_id.is_(None),
+    )
+    return {item_id for item_id in db.session.execute(query).scalars() if item_id is not None}

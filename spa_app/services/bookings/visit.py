@@ -1,0 +1,85 @@
+"""What every act on a visit begins with: the locked booking, its items and their cards."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from spa_app.errors import N_, NotFoundError, Word, WrongStateError
+from spa_app.extensions import db
+from spa_app.models import Booking, BookingItem, BookingItemResource, CustomerTreatment
+from spa_app.services import audit, treatments
+from spa_app.services.actor import Actor
+
+STATUS_WORDS = {
+    "pending": N_("tentative"),
+    "confirmed": N_("confirmed"),
+    "in_progress": N_("in progress"),
+    "completed": N_("completed"),
+    "cancelled": N_("cancelled"),
+    "no_show": N_("no-show"),
+}
+
+
+def lock_booking(booking_id: int, *, actor: Actor) -> Booking:
+    """Lock a booking and return it fresh. Raises :class:`NotFoundError` for one of another branch or none."""
+    booking = db.session.execute(
+        select(Booking).where(Booking.id == booking_id).with_for_update().execution_options(populate_existing=True)
+    ).scalar()
+    if booking is None:
+        raise NotFoundError("booking_unknown", N_("There is no such visit."))
+    actor.require_branch(booking.branch_id)
+    return booking
+
+
+def require_status(booking: Booking, *allowed: str) -> None:
+    """Raise :class:`WrongStateError`, naming the present status, unless it is one of ``allowed``."""
+    if booking.status not in allowed:
+        raise WrongStateError(
+            "wrong_status",
+            N_("This visit is %(status)s, so that is not possible. Nothing was changed."),
+            status=Word(STATUS_WORDS[booking.status]),
+            present=booking.status,
+        )
+
+
+def list_items(booking_id: int) -> Sequence[BookingItem]:
+    """The visit's items in order, fresh."""
+    query = (
+        select(BookingItem)
+        .where(BookingItem.booking_id == booking_id)
+        .order_by(BookingItem.position)
+        .execution_options(populate_existing=True)
+    )
+    return db.session.execute(query).scalars().all()
+
+
+def lock_cards_of(items: Sequence[BookingItem]) -> list[tuple[BookingItem, CustomerTreatment]]:
+    """The prepaid items, each with its card, locked by id."""
+    cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
+    return [(item, cards[item.treatment_id]) for item in items if item.treatment_id]
+
+
+def list_resource_ids(item: BookingItem) -> Sequence[int]:
+    """The rooms and machines that an item takes."""
+    query = select(BookingItemResource.resource_id).where(BookingItemResource.booking_item_id == item.id)
+    return db.session.execute(query).scalars().all()
+
+
+def change_status(booking: Booking, status: str, action: str, *, actor: Actor, reason: str = "") -> None:
+    """Bring a locked booking to another status, one version further, with its audit row.
+
+    The foreign key carries the status to the items, whose exclusion constraints then have their say.
+    """
+    before = booking.status
+    booking.status = status
+    booking.version += 1
+    db.session.flush()
+    audit.record(
+        action,
+        entity="booking",
+        entity_id=booking.id,
+        actor=actor,
+        before={"status": before},
+        after={"status": status},
+        reason=reason,
+    )

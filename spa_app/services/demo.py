@@ -1,0 +1,225 @@
+"""Demo data: one working spa to try things in. Made only on request and only in an empty database."""
+
+import datetime as dt
+import random
+
+from sqlalchemy import exists, select, text
+
+from spa_app import clock
+from spa_app.errors import DomainError
+from spa_app.extensions import db
+from spa_app.models import (
+    Branch,
+    BranchHours,
+    Customer,
+    CustomerTreatment,
+    Plan,
+    PlanItem,
+    Resource,
+    ResourceType,
+    Service,
+    ServiceResource,
+    Staff,
+    StaffSkill,
+)
+from spa_app.services import bookings, payments, users
+from spa_app.services.actor import SYSTEM, Actor
+from spa_app.services.billing import sell_plan
+from spa_app.services.bookings import ItemRequest
+from spa_app.services.transaction import atomic
+
+# name, minutes, clean-up minutes, price in đồng, type of room
+SERVICES = (
+    ("Basic Facial", 60, 10, 450_000, "Facial room"),
+    ("Deep Cleansing Facial", 75, 10, 650_000, "Facial room"),
+    ("Swedish Massage", 60, 15, 500_000, "Massage room"),
+    ("Hot Stone Massage", 90, 15, 800_000, "Massage room"),
+    ("Herbal Foot Soak", 45, 5, 280_000, "Foot chair"),
+    ("Gel Manicure", 45, 5, 250_000, "Nail table"),
+)
+PLANS = (
+    ("10 × Basic Facial", 3_600_000, 365, (("Basic Facial", 10),)),
+    ("5 × Swedish Massage", 2_125_000, 180, (("Swedish Massage", 5),)),
+    ("Glow and Relax", 5_400_000, 365, (("Deep Cleansing Facial", 6), ("Hot Stone Massage", 3))),
+    ("20 sessions of anything", 8_800_000, 730, ((None, 20),)),
+)
+ROOMS = (
+    ("Facial 1", "Facial room"),
+    ("Facial 2", "Facial room"),
+    ("Facial 3", "Facial room"),
+    ("Massage 1", "Massage room"),
+    ("Massage 2", "Massage room"),
+    ("Massage 3", "Massage room"),
+    ("Foot chair 1", "Foot chair"),
+    ("Foot chair 2", "Foot chair"),
+    ("Nail table 1", "Nail table"),
+    ("Nail table 2", "Nail table"),
+)
+THERAPISTS = ("Nguyễn Thị Hồng", "Trần Minh Anh", "Lê Thu Hà", "Phạm Ngọc Lan", "Võ Thanh Trúc", "Đặng Kim Yến")
+SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô")
+MIDDLE = ("Thị", "Ngọc", "Thanh", "Minh", "Thu", "Kim", "Bảo", "Quỳnh", "Mỹ", "Hoài")
+GIVEN = ("Anh", "Hương", "Linh", "Mai", "Trang", "Thảo", "Vy", "Yến", "Hạnh", "Ngân", "Phượng", "Tú", "Oanh", "Uyên")
+USERS = (
+    ("reception", "Lễ tân Mai", "receptionist"),
+    ("therapist", "Nguyễn Thị Hồng", "therapist"),
+    ("manager", "Quản lý Hạnh", "manager"),
+    ("owner", "Chủ spa Bích", "owner"),
+)
+
+
+def load_demo_data(*, timezone: str) -> bool:
+    """Fill an empty database with one branch, its people, rooms, services, customers, cards and a day of visits.
+
+    Returns whether it did; a database that has any branch is left alone. Holds an advisory lock, so that two starts at
+    once load it once.
+    """
+    with atomic() as session:
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('spa_app demo data'))"))
+        if session.scalar(select(exists().select_from(Branch))):
+            return False
+        dice = random.Random(20260101)  # noqa: S311 - the same demo every time
+        branch = _branch(timezone)
+        other = Branch(code="Q7", name="Spa Quận 7", timezone=timezone)
+        session.add(other)
+        session.flush()
+        _hours(other)
+        services = _catalogue()
+        _people(branch, services)
+        manager = Actor(_users(branch), "manager", frozenset({branch.id}))
+        customers = _customers(dice)
+        _cards(dice, branch, customers, manager)
+        _day(dice, branch, services, customers, manager)
+        return True
+
+
+def _branch(timezone: str) -> Branch:
+    branch = Branch(
+        code="Q1", name="Spa Quận 1", timezone=timezone, address="12 Nguyễn Huệ, Quận 1", phone="+842838221234"
+    )
+    db.session.add(branch)
+    db.session.flush()
+    _hours(branch)
+    types = {name: ResourceType(name=name, kind="room") for name in dict.fromkeys(kind for _, kind in ROOMS)}
+    db.session.add_all(types.values())
+    db.session.flush()
+    db.session.add_all(
+        Resource(branch_id=branch.id, type_id=types[kind].id, name=name, position=position)
+        for position, (name, kind) in enumerate(ROOMS)
+    )
+    return branch
+
+
+def _hours(branch: Branch) -> None:
+    db.session.add_all(
+        BranchHours(branch_id=branch.id, weekday=weekday, opens_at=dt.time(8), closes_at=dt.time(21))
+        for weekday in range(7)
+    )
+
+
+def _catalogue() -> dict[str, Service]:
+    types = {kind.name: kind.id for kind in db.session.execute(select(ResourceType)).scalars()}
+    services = {}
+    for name, minutes, clean_up, price, kind in SERVICES:
+        service = Service(
+            name=name, duration_minutes=minutes, buffer_after_minutes=clean_up, price_amount=price, vat_rate_bp=800
+        )
+        db.session.add(service)
+        db.session.flush()
+        db.session.add(ServiceResource(service_id=service.id, type_id=types[kind]))
+        services[name] = service
+    for name, price, days, items in PLANS:
+        plan = Plan(name=name, price_amount=price, vat_rate_bp=800, validity_days=days)
+        db.session.add(plan)
+        db.session.flush()
+        db.session.add_all(
+            PlanItem(plan_id=plan.id, service_id=services[item].id if item else None, sessions=sessions)
+            for item, sessions in items
+        )
+    db.session.flush()
+    return services
+
+
+def _people(branch: Branch, services: dict[str, Service]) -> None:
+    for position, name in enumerate(THERAPISTS):
+        one = Staff(branch_id=branch.id, full_name=name, position=position)
+        db.session.add(one)
+        db.session.flush()
+        db.session.add_all(StaffSkill(staff_id=one.id, service_id=service.id) for service in services.values())
+    db.session.flush()
+
+
+def _users(branch: Branch) -> int:
+    therapist = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().first()
+    ids = {}
+    for username, full_name, role in USERS:
+        ids[username] = users.create_user(
+            username=username,
+            password=f"{username}-demo",
+            full_name=full_name,
+            role=role,
+            branch_ids=[branch.id] if role != "owner" else [],
+            staff_id=therapist if role == "therapist" else None,
+            actor=SYSTEM,
+        )
+    return ids["manager"]
+
+
+def _customers(dice: random.Random) -> list[int]:
+    rows = [
+        Customer(
+            full_name=f"{dice.choice(SURNAMES)} {dice.choice(MIDDLE)} {dice.choice(GIVEN)}",
+            phone=f"+849{number:08d}",
+            allergies="Dị ứng tinh dầu sả" if number % 11 == 3 else "",
+        )
+        for number in range(12345600, 12345680)
+    ]
+    db.session.add_all(rows)
+    db.session.flush()
+    return [row.id for row in rows]
+
+
+def _cards(dice: random.Random, branch: Branch, customers: list[int], manager: Actor) -> None:
+    plans = db.session.execute(select(Plan).order_by(Plan.id)).scalars().all()
+    for customer_id in customers[:40]:
+        plan = dice.choice(plans)
+        invoice_id = sell_plan(customer_id=customer_id, plan_id=plan.id, branch_id=branch.id, actor=manager)
+        if dice.random() < 0.9:
+            payments.take_payment(invoice_id, method="cash", amount=plan.price_amount, actor=manager)
+
+
+def _day(
+    dice: random.Random, branch: Branch, services: dict[str, Service], customers: list[int], manager: Actor
+) -> None:
+    """Visits for today and the two days around it, some on cards, some of today's already over."""
+    staff = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().all()
+    cards = {
+        (card.customer_id, card.service_id): card.id for card in db.session.execute(select(CustomerTreatment)).scalars()
+    }
+    now = clock.now()
+    today = clock.today(branch.timezone)
+    for offset in (-1, 0, 1):
+        date = today + dt.timedelta(days=offset)
+        for staff_id in staff:
+            at = clock.at_local(date, dt.time(9), branch.timezone) + dt.timedelta(minutes=15 * dice.randrange(4))
+            while at < clock.at_local(date, dt.time(19), branch.timezone):
+                service = dice.choice(list(services.values()))
+                customer_id = dice.choice(customers)
+                card = cards.get((customer_id, service.id)) or cards.get((customer_id, None))
+                _visit(at, now, branch, customer_id, ItemRequest(service.id, staff_id, None, card), manager)
+                at += dt.timedelta(minutes=service.duration_minutes + 15 + 15 * dice.randrange(5))
+
+
+def _visit(
+    at: dt.datetime, now: dt.datetime, branch: Branch, customer_id: int, item: ItemRequest, manager: Actor
+) -> None:
+    try:
+        booking_id = bookings.book(
+            customer_id=customer_id, branch_id=branch.id, starts_at=at, items=[item], actor=manager
+        )
+    except DomainError:
+        return  # no room is free then: the demo day has a gap there
+    if at < now:
+        bookings.arrive(booking_id, actor=manager)
+        bookings.start(booking_id, actor=manager)
+    if at < now - dt.timedelta(hours=1):
+        bookings.complete(booking_id, actor=manager)

@@ -1,0 +1,143 @@
+"""Refusals and failures as pages: what happened, that nothing was lost, and what to do next."""
+
+from typing import Any
+
+from flask import Flask, g, make_response, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_wtf import FlaskForm
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.routing import BuildError
+
+from spa_app.errors import N_, ConflictError, DomainError, InvalidError, NotAllowedError, NotFoundError, WayOut
+from spa_app.extensions import db, login_manager
+from spa_app.web.filters import say
+from spa_app.web.htmx import is_partial, toast, with_notices
+
+STATUS: tuple[tuple[type[DomainError], int], ...] = (
+    (InvalidError, 422),
+    (ConflictError, 409),
+    (NotAllowedError, 403),
+    (NotFoundError, 404),
+)
+# status → title, text. Each says what happened and what to do next; none leaves a doubt about what was stored.
+PAGES = {
+    400: (N_("This request could not be read"), N_("Nothing was saved. Go back, reload the page and try again.")),
+    403: (N_("This is not open to you"), N_("Your role does not cover this page. Ask a manager if you need it.")),
+    404: (
+        N_("There is nothing here"),
+        N_("The page may have moved, or it belongs to another branch. Nothing was changed."),
+    ),
+    405: (N_("This address only takes forms"), N_("Nothing was changed. Go back and use the button on the page.")),
+    409: (N_("It has changed meanwhile"), N_("Nothing was saved. Look at how it stands now, then decide again.")),
+    413: (N_("That is too large"), N_("Nothing was saved. Send a smaller file, or a shorter text.")),
+    422: (N_("Something is not right yet"), N_("Nothing was saved. Go back and correct what is marked.")),
+    429: (N_("Too many attempts"), N_("For safety we wait a minute. Nothing was lost; then try again.")),
+    500: (
+        N_("Something went wrong on our side"),
+        N_("Nothing was half saved: each action is stored as a whole or not at all. Please try again."),
+    ),
+}
+CSRF_PAGE = (
+    N_("This page was open for too long"),
+    N_("Nothing was saved. Open the page again (log in if asked) and repeat what you did."),
+)
+# WayOut.action → endpoint, and which of its params are part of the address.
+WAYS: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(InternalServerError, _server_error)
+
+
+def register_way_out(action: str, endpoint: str, *params: str) -> None:
+    """Turn the way out ``action`` into a link to ``endpoint``, with these ``params`` of the way out as values."""
+    WAYS[action] = (endpoint, params)
+
+
+def translate(error: DomainError) -> str:
+    """The refusal in the reader's language, with its dates, times and amounts written as they read them."""
+    return _fill(error.message, error.params)
+
+
+def ways_out(error: DomainError) -> list[tuple[str, str | None]]:
+    """What the user can do about it: labels, each with an address where a page is registered for it."""
+    return [(_fill(way.label, way.params), _address(way)) for way in error.ways_out]
+
+
+def add_to_form(form: FlaskForm, error: DomainError) -> None:
+    """Put the refusal on the form's field that it names, else on the form itself, with its ways out."""
+    message = translate(error)
+    form_field = form._fields.get(error.field or "")
+    if form_field is None or form_field.type == "HiddenField":
+        form.form_errors = [*form.form_errors, message]
+    else:
+        form_field.errors = [*form_field.errors, message]
+    form.ways_out = [*getattr(form, "ways_out", []), *ways_out(error)]
+
+
+def status_of(error: DomainError) -> int:
+    """422, 409, 403 or 404, by the kind of refusal."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 422)
+
+
+def _fill(message: str, params: dict[str, Any]) -> str:
+    return gettext(message, **{key: say(value) for key, value in params.items()}) if params else gettext(message)
+
+
+def _address(way: WayOut) -> str | None:
+    if way.action not in WAYS:
+        return None
+    endpoint, params = WAYS[way.action]
+    try:
+        return url_for(endpoint, **{name: way.params.get(name) for name in params})
+    except BuildError:
+        return None
+
+
+def _domain_error(error: DomainError) -> ResponseReturnValue:
+    db.session.rollback()
+    status = status_of(error)
+    return _answer(status, gettext(PAGES[status][0]), translate(error), ways_out(error))
+
+
+def _csrf_error(error: CSRFError) -> ResponseReturnValue:
+    title, text = CSRF_PAGE
+    return _answer(400, gettext(title), gettext(text), [])
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code is None or error.code < 400:
+        return error
+    title, text = PAGES.get(error.code, PAGES[400])
+    answer = _answer(error.code, gettext(title), gettext(text), [])
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            answer.headers[name] = value
+    return answer
+
+
+def _server_error(error: InternalServerError) -> ResponseReturnValue:
+    # The database itself may be what failed: from here on nobody asks it anything, not even who is logged in.
+    db.session.rollback()
+    g._login_user = login_manager.anonymous_user()
+    g.branch = None
+    return _answer(500, gettext(PAGES[500][0]), gettext(PAGES[500][1]), [])
+
+
+def _answer(status: int, title: str, text: str, ways: list[tuple[str, str | None]]) -> Any:
+    context = {"title": title, "text": text, "ways": ways, "status": status}
+    if not is_partial():
+        return make_response(render_template("errors/page.html", **context), status)
+    if status in (400, 405, 413, 429):
+        # The request, not the place on the page, was at fault: the page stays as it is, and a toast says why.
+        toast(f"{title}. {text}", tone="danger")
+        answer = with_notices(status=status)
+        answer.headers["HX-Reswap"] = "none"
+        return answer
+    return with_notices(render_template("errors/_error.html", **context), status)

@@ -1,0 +1,73 @@
+"""Template filters: money, dates and phone numbers in the reader's language and the branch's time zone."""
+
+import datetime as dt
+
+import phonenumbers
+from flask import Flask, current_app
+from flask_babel import format_date, format_time, to_user_timezone
+
+from spa_app import money as amounts
+from spa_app.web.i18n import current_locale
+
+
+def init_app(app: Flask) -> None:
+    """Register the filters."""
+    app.jinja_env.filters.update(
+        money=money, date=date, time=time, datetime=datetime, phone=phone, local_input=local_input, minutes=minutes
+    )
+
+
+def money(amount: int) -> str:
+    """Minor units as ``1.500.000 ₫``."""
+    return amounts.format_money(amount, current_app.config["SETTINGS"].currency, current_locale())
+
+
+def date(value: dt.date | None, pattern: str = "medium") -> str:
+    """A date, or an instant's local date. ``pattern``: short, medium, long, full or CLDR letters. None is empty."""
+    return "" if value is None else format_date(value, pattern, rebase=isinstance(value, dt.datetime))
+
+
+def time(value: dt.datetime | dt.time | None) -> str:
+    """An instant, or a time of day, as the clocks of the branch show it: ``14:30``."""
+    return "" if value is None else format_time(value, "HH:mm", rebase=isinstance(value, dt.datetime))
+
+
+def datetime(value: dt.datetime | None, pattern: str = "medium") -> str:
+    """An instant as local date and time (24 hours, no seconds)."""
+    return "" if value is None else f"{date(value, pattern)}, {time(value)}"
+
+
+def local_input(value: dt.datetime | None) -> str:
+    """An instant as ``YYYY-MM-DDTHH:MM`` of the branch, the value of a ``datetime-local`` field."""
+    return "" if value is None else to_user_timezone(value).strftime("%Y-%m-%dT%H:%M")
+
+
+def phone(number: str | None) -> str:
+    """An E.164 number in the national format of its country: ``0912 345 678``; None is empty."""
+    if not number:
+        return ""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    home = phonenumbers.region_code_for_number(parsed) == "VN"
+    style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    return phonenumbers.format_number(parsed, style)
+
+
+def minutes(count: int) -> str:
+    """A length of time: ``90`` as ``1:30``."""
+    return f"{count // 60}:{count % 60:02}"
+
+
+def say(value: object) -> object:
+    """A parameter of a message as its reader wants it: dates, instants and money are formatted, the rest stays."""
+    if isinstance(value, amounts.Money):
+        return money(value.amount)
+    if isinstance(value, dt.datetime):
+        return datetime(value)
+    if isinstance(value, dt.date):
+        return date(value)
+    if isinstance(value, dt.time):
+        return format_time(value, "HH:mm", rebase=False)
+    return value

@@ -1,0 +1,5 @@
+// Behaviour that every page shares. Each module listens on the document, so swapped-in content needs no set-up.
+import "./keys.js";
+import "./requests.js";
+import "./places.js";
+import "./toasts.js";

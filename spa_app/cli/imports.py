@@ -22,7 +22,9 @@ _PREVIEWED = 10  # bad rows; the report after the import names all
 @click.command("import-customers")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--branch", "code", help="Code of the branch that the cards belong to (default: the first branch).")
-@click.option("--dry-run", is_flag=True, help="Show what would be imported, and every row that would not; store nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be imported, and every row that would not; store nothing."
+)
 @click.option("--yes", is_flag=True, help="Do not ask. Where no terminal can answer, nobody is asked either.")
 @with_appcontext
 def import_customers(file: Path, code: str | None, dry_run: bool, yes: bool) -> None:
@@ -75,7 +77,9 @@ def _branch(code: str | None) -> BranchChoice:
 
 def _show_preview(table: Table, plan: ImportPlan, branch: BranchChoice, settings: Settings, *, every_row: bool) -> None:
     delimiter = {"\t": "tab"}.get(table.delimiter, table.delimiter)
-    click.echo(f"Read {plan.rows} rows ({table.encoding}, delimiter {delimiter}) for branch {branch.code}, {branch.name}.")
+    click.echo(
+        f"Read {plan.rows} rows ({table.encoding}, delimiter {delimiter}) for branch {branch.code}, {branch.name}."
+    )
     click.echo("Columns: " + ", ".join(f"{heading} → {column}" for column, heading in table.headings.items()))
     if table.unused:
         click.echo("Not read: " + ", ".join(table.unused))

@@ -1,5 +1,6 @@
 """Bringing customers over from another system."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -36,7 +37,7 @@ def import_customers(file: Path, code: str | None, dry_run: bool, yes: bool) -> 
     settings: Settings = current_app.config["SETTINGS"]
     with with_servers(), force_locale(settings.locale):
         try:
-            _import(file, code, settings, dry_run=dry_run, ask=not yes and click.get_text_stream("stdin").isatty())
+            _import(file, code, settings, dry_run=dry_run, ask=not yes and sys.stdin.isatty())
         except DomainError as error:
             raise click.ClickException(f"{file.name}: {_say(error)}") from error
 

@@ -97,7 +97,8 @@ def add_imported_customers(rows: list[dict[str, Any]], *, actor: Actor) -> list[
     """Add many customers, whose details are clean, in the caller's transaction; their ids in the order of ``rows``."""
     if not rows:
         return []
-    ids = db.session.scalars(insert(Customer).returning(Customer.id, sort_by_parameter_order=True), rows).all()
+    statement = insert(Customer).returning(Customer.id, sort_by_parameter_order=True)
+    ids = db.session.scalars(statement, rows, execution_options={"render_nulls": True}).all()
     audit.record_many(
         "customer_imported",
         entity="customer",

@@ -1,14 +1,11 @@
 """Payments for issued invoices: the only place that writes them. Rules: 1-product, *Money*."""
 
-from sqlalchemy import select
-
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, WrongStateError
-from spa_app.extensions import db
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
 from spa_app.services import audit, ledger
 from spa_app.services.actor import Actor
-from spa_app.services.billing import lock_invoice
+from spa_app.services.billing import lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
 from spa_app.services.transaction import atomic
 
@@ -92,9 +89,7 @@ def _check_payment(*, method: str, amount: int, reference: str, tendered_amount:
 
 
 def _spend_credit(customer_id: int, amount: int) -> None:
-    customer = db.session.execute(
-        select(Customer).where(Customer.id == customer_id).with_for_update().execution_options(populate_existing=True)
-    ).scalar_one()
+    customer = lock_customer(customer_id)
     if customer.credit_amount < amount:
         raise ConflictError(
             "no_credit",
@@ -102,4 +97,5 @@ def _spend_credit(customer_id: int, amount: int) -> None:
             field="amount",
             credit=Money(customer.credit_amount),
         )
-    customer.credit_amount -= amount
+    # By the database's own arithmetic: so the constraint holds even for one who read it too early.
+    customer.credit_amount = Customer.credit_amount - amount

@@ -161,7 +161,7 @@ def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: 
 
 def release_hold(card: CustomerTreatment, *, item_id: int, actor: Actor, reason: str = "") -> None:
     """Give a reserved session back. Raises :class:`ConflictError` when none is reserved for the item."""
-    hold_id = _live_entry(item_id, "hold")
+    hold_id = _require_hold(item_id)
     (release_id,) = _append(card, [_Entry("release", 1)], item_id=item_id, actor=actor, reason=reason)
     _close(hold_id, release_id)
 
@@ -182,13 +182,9 @@ def forfeit_session(card: CustomerTreatment, *, item_id: int, branch: Branch, ac
 
 def return_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor, reason: str) -> None:
     """Take a punch or forfeit back and reserve the session for the item again; its revenue is reversed to the đồng."""
-    used = db.session.execute(
-        select(TreatmentEntry).where(
-            TreatmentEntry.booking_item_id == item_id,
-            TreatmentEntry.kind.in_(("punch", "forfeit")),
-            TreatmentEntry.closed_by_id.is_(None),
-        )
-    ).scalar_one()
+    used = _find_live(item_id, "punch", "forfeit")
+    if used is None:
+        raise ConflictError("no_punch", N_("No session was taken for this visit, so none can come back."))
     unpunch_id, _ = _append(
         card,
         [_Entry("unpunch", 1, -used.value_amount), _Entry("hold", -1)],
@@ -298,7 +294,7 @@ def cancel_unused_card(card: CustomerTreatment, *, actor: Actor, reason: str) ->
 def _use_held(
     card: CustomerTreatment, kind: str, *, item_id: int, branch: Branch, actor: Actor, reason: str = ""
 ) -> None:
-    hold_id = _live_entry(item_id, "hold")
+    hold_id = _require_hold(item_id)
     value = _value(card, 1)
     release_id, used_id = _append(
         card, [_Entry("release", 1), _Entry(kind, -1, value)], item_id=item_id, actor=actor, reason=reason
@@ -358,21 +354,25 @@ def _close(entry_id: int, closed_by_id: int) -> None:
     )
 
 
-def _live_entry(item_id: int, kind: str) -> int:
-    entry_id = db.session.execute(
-        select(TreatmentEntry.id).where(
-            TreatmentEntry.booking_item_id == item_id,
-            TreatmentEntry.kind == kind,
-            TreatmentEntry.closed_by_id.is_(None),
-        )
-    ).scalar()
-    if entry_id is None:
+def _find_live(item_id: int, *kinds: str) -> TreatmentEntry | None:
+    """The entry of these kinds that stands for an item and was not closed by another."""
+    query = select(TreatmentEntry).where(
+        TreatmentEntry.booking_item_id == item_id,
+        TreatmentEntry.kind.in_(kinds),
+        TreatmentEntry.closed_by_id.is_(None),
+    )
+    return db.session.execute(query).scalar()
+
+
+def _require_hold(item_id: int) -> int:
+    hold = _find_live(item_id, "hold")
+    if hold is None:
         raise ConflictError(
             "no_hold",
             N_("No session is reserved for this visit any more."),
             ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
         )
-    return entry_id
+    return hold.id
 
 
 def _value(card: CustomerTreatment, sessions: int) -> int:

@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 FLASK := $(BIN)/flask --app wsgi
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard spa_app/translations/*/LC_MESSAGES/*.po))
 FIND_BROWSER := for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name && break; done
 CAN_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
@@ -15,7 +15,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp catalogues ## start everything on http://127.0.0.1:8000 until Ctrl-C (PORT and SPA_DATA_DIR move it)
-	@exec $(FLASK) up
+	@exec $(FLASK) up --stop-with-parent
 
 test: .venv/dev.stamp catalogues browser ## run every test
 	@browser=$$($(FIND_BROWSER)); \
@@ -51,7 +51,7 @@ prove: .venv/dev.stamp catalogues browser ## run the long proofs
 	@CHROMIUM=$$($(FIND_BROWSER)) exec $(BIN)/pytest -m prove
 
 lock: .venv/dev.stamp ## write both lock files anew from pyproject.toml
-	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 		-o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \

@@ -6,6 +6,7 @@ from spa_app import cli, models, web  # noqa: F401 - models fill the metadata th
 from spa_app.config import PROJECT_DIR, Settings, load_settings, sqlalchemy_url
 from spa_app.embedded import embedded_database_url, embedded_redis_url, kept_secret_key
 from spa_app.extensions import compress, db, migrate
+from spa_app.jobs import outbox
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(PROJECT_DIR / "migrations"))
     compress.init_app(app)
+    outbox.hand_over_through(app.config["REDIS_URL"])
     web.init_app(app)
     cli.init_app(app)
     return app

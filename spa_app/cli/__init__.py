@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from spa_app.cli import demo, serve, up
+from spa_app.cli import demo, nightly, serve, translations, up
 
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for area in (serve, up, demo):
+    for area in (serve, up, demo, nightly, translations):
         for command in area.commands:
             app.cli.add_command(command)

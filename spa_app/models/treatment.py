@@ -3,6 +3,7 @@
 import datetime as dt
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
@@ -59,7 +60,7 @@ class CustomerTreatment(Base):
     status: Mapped[str] = mapped_column(server_default="active")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
-    @property
+    @hybrid_property
     def free_sessions(self) -> int:
         """Sessions that neither a visit has used, nor a booking reserved, nor the calendar taken."""
         return self.total_sessions - self.used_sessions - self.held_sessions - self.expired_sessions
@@ -135,4 +136,4 @@ def derive_status(card: CustomerTreatment, today: dt.date) -> str:
         return "frozen"
     if card.used_sessions == card.total_sessions:
         return "completed"
-    return "expired" if card.expiry_date < today else "active"
+    return "expired" if card.expiry_date < today or card.expired_sessions else "active"

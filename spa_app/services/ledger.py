@@ -81,20 +81,44 @@ def post(
             "actor_id": actor.user_id,
         },
     ).scalar_one()
+    db.session.execute(insert(JournalLine), [_row(entry_id, posting) for posting in lines])
+    return entry_id
+
+
+def post_many(
+    event: str,
+    *,
+    branch: Branch,
+    actor: Actor,
+    posted_on: dt.date,
+    entries: Sequence[tuple[int, Sequence[Posting]]],
+) -> None:
+    """Post one balanced entry for each (treatment entry's id, postings), in bulk; those worth nothing are left out."""
+    worth = [(source_id, [one for one in postings if one.amount]) for source_id, postings in entries]
+    worth = [(source_id, postings) for source_id, postings in worth if postings]
+    if not worth:
+        return
+    entry_ids = db.session.execute(
+        insert(JournalEntry).returning(JournalEntry.id, sort_by_parameter_order=True),
+        [
+            {
+                "branch_id": branch.id,
+                "event": event,
+                "posted_on": posted_on,
+                "treatment_entry_id": source_id,
+                "actor_id": actor.user_id,
+            }
+            for source_id, _ in worth
+        ],
+    ).scalars()
     db.session.execute(
         insert(JournalLine),
         [
-            {
-                "entry_id": entry_id,
-                "account_id": posting.account.value,
-                "amount": posting.amount,
-                "treatment_id": posting.treatment_id,
-                "customer_id": posting.customer_id,
-            }
-            for posting in lines
+            _row(entry_id, posting)
+            for entry_id, (_, postings) in zip(entry_ids, worth, strict=True)
+            for posting in postings
         ],
     )
-    return entry_id
 
 
 def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_id: int | None = None) -> int | None:
@@ -110,3 +134,13 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
             Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id) for line in lines
         ],
     )
+
+
+def _row(entry_id: int, posting: Posting) -> dict[str, int | None]:
+    return {
+        "entry_id": entry_id,
+        "account_id": posting.account.value,
+        "amount": posting.amount,
+        "treatment_id": posting.treatment_id,
+        "customer_id": posting.customer_id,
+    }

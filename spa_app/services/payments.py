@@ -24,9 +24,9 @@ def take_payment(
 ) -> int:
     """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the customer.
 
-    ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds ``amount``. Raises :class:`InvalidError` at
-    the field for an unknown method, a missing reference or an amount below one, :class:`WrongStateError` when nothing
-    is to be paid, and :class:`ConflictError` for more than is left.
+    ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds
+    ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
+    one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
     """
     with atomic() as session:
         invoice = lock_invoice(invoice_id, actor=actor)

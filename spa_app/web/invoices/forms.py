@@ -30,6 +30,13 @@ METHOD_ICONS = {
 _NOT_AN_AMOUNT = N_("This is not an amount. Type it like 450000 or 450.000.")
 
 
+def suggest_cash(due: int) -> list[int]:
+    """What a customer is likely to hand over for ``due``: it rounded up to notes, up to three amounts above it."""
+    scale = 10 ** max(0, len(str(due)) - 2)
+    rounded = {-(-due // (scale * step)) * scale * step for step in (1, 5, 10, 50)}
+    return sorted(amount for amount in rounded if amount > due)[:3]
+
+
 class AmountField(StringField):
     """Money as people type it; ``data`` is in minor units, None where nothing was typed."""
 

@@ -1,29 +1,25 @@
 """/sales, /invoices/<id> with its payments and receipt, and the session slip of a visit."""
 
 import datetime as dt
-from collections.abc import Callable
 
-from flask import Blueprint, abort, current_app, make_response, render_template, request, url_for
+from flask import Blueprint, abort, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from spa_app import clock
-from spa_app.errors import DomainError, NotAllowedError, NotFoundError
-from spa_app.money import quick_amounts
+from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import billing as queries
 from spa_app.services import billing, payments
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.filters import money
-from spa_app.web.forms import Form
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
-from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm
+from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, suggest_cash
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
-LAST_PAGE = 100_000
 
 errors.register_way_out("pay_due", "invoices.show", "invoice_id")
 errors.register_way_out("open_booking", "bookings.show", "booking_id")
@@ -32,7 +28,7 @@ errors.register_way_out("open_booking", "bookings.show", "booking_id")
 @bp.get("/sales")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
-    """The branch's invoices of a day (``date``; today unless given, ``all`` for any), by ``status``, or found by ``q``."""
+    """The branch's invoices of a day (``date``: today unless given, ``all``: any), by ``status``, or found by ``q``."""
     branch = current_branch()
     if branch is None:
         abort(404)
@@ -104,28 +100,29 @@ def pay(invoice_id: int) -> ResponseReturnValue:
     if not form.validate():
         return _page(invoice_id, 422, payment=form)
     cash = form.method.data == "cash"
-
-    def work() -> int:
-        return payments.take_payment(
-            invoice_id,
-            method=form.method.data or "",
-            amount=form.amount.data,
-            reference="" if cash else form.reference.data or "",
-            tendered_amount=form.tendered_amount.data if cash else None,
-            actor=current_actor(),
+    try:
+        payment_id = run_once(
+            "take_payment",
+            lambda: payments.take_payment(
+                invoice_id,
+                method=form.method.data or "",
+                amount=form.amount.data,
+                reference="" if cash else form.reference.data or "",
+                tendered_amount=form.tendered_amount.data if cash else None,
+                actor=current_actor(),
+            ),
         )
-
-    refused = _attempt("take_payment", work, form)
-    if refused:
-        return _page(invoice_id, refused, payment=form)
+    except (InvalidError, ConflictError) as error:
+        errors.add_to_form(form, error)
+        return _page(invoice_id, errors.status_of(error), payment=form)
     invoice = queries.get_invoice(invoice_id)
-    taken = invoice.payments[-1]
-    message = _("%(amount)s taken: %(method)s.", amount=money(taken.amount), method=METHODS[taken.method])
+    taken = next(payment for payment in invoice.payments if payment.id == payment_id)
+    words = [_("%(amount)s taken: %(method)s.", amount=money(taken.amount), method=METHODS[taken.method])]
     if taken.change_amount:
-        message += " " + _("Give %(change)s change.", change=money(taken.change_amount))
-    left = _("Paid in full.") if not invoice.due_amount else _("%(due)s left to pay.", due=money(invoice.due_amount))
-    toast(f"{message} {left}")
-    return _done(invoice_id, f"{message} {left}")
+        words.append(_("Give %(change)s change.", change=money(taken.change_amount)))
+    due = invoice.due_amount
+    words.append(_("%(due)s left to pay.", due=money(due)) if due else _("Paid in full."))
+    return _done(invoice_id, " ".join(words))
 
 
 @bp.post("/invoices/<int:invoice_id>/void")
@@ -136,32 +133,20 @@ def void(invoice_id: int) -> ResponseReturnValue:
     form = VoidForm()
     if not form.validate():
         return _page(invoice_id, 422, voiding=form)
-    refused = _attempt(
-        "void_sale",
-        lambda: billing.void_sale(invoice_id, reason=form.reason.data or "", actor=current_actor()),
-        form,
-    )
-    if refused:
-        return _page(invoice_id, refused, voiding=form)
-    message = _("The sale is void, and its cards are taken back.")
-    toast(message)
-    return _done(invoice_id, message)
-
-
-def _attempt(action: str, work: Callable[[], int], form: Form) -> int | None:
-    """Do it; None, or the status of a refusal that the form now tells. What one may not know of goes up."""
     try:
-        run_once(action, work)
-    except (NotFoundError, NotAllowedError):
-        raise
-    except DomainError as error:
+        run_once(
+            "void_sale",
+            lambda: billing.void_sale(invoice_id, reason=form.reason.data or "", actor=current_actor()),
+        )
+    except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
-        return errors.status_of(error)
-    return None
+        return _page(invoice_id, errors.status_of(error), voiding=form)
+    return _done(invoice_id, _("The sale is void, and its cards are taken back."))
 
 
 def _done(invoice_id: int, message: str) -> ResponseReturnValue:
     """A plain client goes to the invoice; HTMX gets it as it stands now, and the rest of the page is told."""
+    toast(message)
     if not is_partial():
         return redirect(url_for("invoices.show", invoice_id=invoice_id))
     announce(message)
@@ -186,7 +171,7 @@ def _page(
         voiding=voiding or VoidForm(formdata=None),
         methods=METHODS,
         method_icons=METHOD_ICONS,
-        quick=quick_amounts(invoice.due_amount, current_app.config["SETTINGS"].currency),
+        suggested=suggest_cash(invoice.due_amount),
         target="#panel" if in_panel else "#main",
     )
 

@@ -1,0 +1,61 @@
+"""The nightly work by hand: expire and reconcile."""
+
+import datetime as dt
+import sys
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from spa_app import clock
+from spa_app.cli.servers import with_servers
+from spa_app.errors import ConfigError
+from spa_app.money import format_money
+from spa_app.services import expiry, reconciliation
+from spa_app.services.actor import SYSTEM
+
+
+@click.command("expire-treatments")
+@click.option("--on", "on", metavar="DATE", help="The local date as of which to look (YYYY-MM-DD); by default today.")
+@with_appcontext
+def expire_treatments(on: str | None) -> None:
+    """Expire the treatment cards whose last day is over; safe to run again, or in two places at once."""
+    settings = current_app.config["SETTINGS"]
+    date = _date(on) if on else None
+    # A script means what it says; a person may have mistyped the year.
+    if date and date > clock.today(settings.timezone) + dt.timedelta(days=1) and sys.stdin.isatty():
+        click.confirm(f"{date} lies in the future: valid cards would lose their sessions. Go on?", abort=True)
+    with with_servers():
+        for run in expiry.expire_due(date):
+            amount = format_money(run.amount, settings.currency, "en")
+            click.echo(f"{run.branch_name}, {run.on}: {run.cards} cards, {run.sessions} sessions, {amount} expired.")
+
+
+@click.command()
+@click.option("--fix-caches", is_flag=True, help="Write counters, amounts and statuses anew from their history.")
+@with_appcontext
+def reconcile(fix_caches: bool) -> None:
+    """Compute every counter and balance anew from its history; exit 1 with a line per fault if one disagrees."""
+    with with_servers():
+        faults = reconciliation.list_faults()
+        for fault in faults:
+            click.echo(fault.text)
+        if faults and fix_caches:
+            reconciliation.fix_caches(faults, actor=SYSTEM)
+            faults = reconciliation.list_faults()
+            click.echo(f"Caches were written anew; {len(faults)} faults are left.")
+            for fault in faults:
+                click.echo(fault.text)
+    if faults:
+        raise SystemExit(1)
+    click.echo("Everything stored agrees with its history.")
+
+
+def _date(value: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError as error:
+        raise ConfigError(f"--on {value} is not a date like 2026-03-31.") from error
+
+
+commands = [expire_treatments, reconcile]

@@ -1,0 +1,23 @@
+"""The night's work."""
+
+import structlog
+
+from spa_app.services import expiry
+
+log = structlog.get_logger()
+
+
+def expire_due_treatments() -> int:
+    """Expire what is due in every branch, and return how many cards that were. Enqueued by the clock, day and night."""
+    runs = expiry.expire_due()
+    for run in runs:
+        if run.cards:
+            log.info(
+                "treatments_expired",
+                branch=run.branch_name,
+                on=run.on.isoformat(),
+                cards=run.cards,
+                sessions=run.sessions,
+                amount=run.amount,
+            )
+    return sum(run.cards for run in runs)

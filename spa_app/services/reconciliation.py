@@ -1,0 +1,230 @@
+"""Proving the books: every counter and balance is computed anew from its history and compared with what is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from spa_app.extensions import db
+from spa_app.services import audit
+from spa_app.services.actor import Actor
+from spa_app.services.transaction import atomic
+
+HISTORY = """
+    SELECT treatment_id AS id,
+           coalesce(sum(sessions) FILTER (
+               WHERE kind IN ('purchase', 'adjust', 'transfer_in', 'transfer_out', 'refund')), 0) AS total,
+           coalesce(-sum(sessions) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS used,
+           coalesce(-sum(sessions) FILTER (WHERE kind IN ('hold', 'release')), 0) AS held,
+           coalesce(-sum(sessions) FILTER (WHERE kind = 'expire'), 0) AS expired,
+           coalesce(sum(value_amount) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS recognised_amount,
+           coalesce(sum(value_amount) FILTER (WHERE kind = 'expire'), 0) AS expired_amount
+    FROM treatment_entries GROUP BY treatment_id
+"""
+STATUS = """
+    CASE WHEN c.cancelled_at IS NOT NULL THEN 'cancelled'
+         WHEN c.frozen_on IS NOT NULL THEN 'frozen'
+         WHEN c.used_sessions = c.total_sessions THEN 'completed'
+         WHEN c.expiry_date < (now() AT TIME ZONE b.timezone)::date OR c.expired_sessions > 0 THEN 'expired'
+         ELSE 'active' END
+"""
+CREDIT = """
+    SELECT customer_id AS id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2130 GROUP BY customer_id
+"""
+
+# code → (what it means, SQL of (id, what is stored, what its history says)), one row per fault.
+CHECKS: dict[str, tuple[str, str]] = {
+    "card_counters": (
+        "treatment {id}: stored total/used/held/expired sessions {stored}, history says {computed}",
+        f"""
+        SELECT c.id, concat_ws('/', c.total_sessions, c.used_sessions, c.held_sessions, c.expired_sessions) AS stored,
+               concat_ws('/', coalesce(h.total, 0), coalesce(h.used, 0), coalesce(h.held, 0), coalesce(h.expired, 0))
+                   AS computed
+        FROM customer_treatments c LEFT JOIN ({HISTORY}) h USING (id)
+        WHERE (c.total_sessions, c.used_sessions, c.held_sessions, c.expired_sessions) IS DISTINCT FROM
+              (coalesce(h.total, 0), coalesce(h.used, 0), coalesce(h.held, 0), coalesce(h.expired, 0))
+        """,
+    ),
+    "card_amounts": (
+        "treatment {id}: stored recognised/expired amounts {stored}, history says {computed}",
+        f"""
+        SELECT c.id, concat_ws('/', c.recognised_amount, c.expired_amount) AS stored,
+               concat_ws('/', coalesce(h.recognised_amount, 0), coalesce(h.expired_amount, 0)) AS computed
+        FROM customer_treatments c LEFT JOIN ({HISTORY}) h USING (id)
+        WHERE (c.recognised_amount, c.expired_amount) IS DISTINCT FROM
+              (coalesce(h.recognised_amount, 0), coalesce(h.expired_amount, 0))
+        """,
+    ),
+    # From midnight until the nightly job has passed, a card may still be stored as active.
+    "card_status": (
+        "treatment {id}: stored status {stored}, the facts say {computed}",
+        f"""
+        SELECT c.id, c.status AS stored, {STATUS} AS computed
+        FROM customer_treatments c JOIN branches b ON b.id = c.branch_id
+        WHERE c.status <> {STATUS}
+          AND NOT (c.status = 'active' AND {STATUS} = 'expired' AND c.expired_sessions = 0
+                   AND c.expiry_date >= (now() AT TIME ZONE b.timezone)::date - 2)
+        """,
+    ),
+    "card_liability": (
+        "treatment {id}: {stored} is owed on the card, the ledger says {computed}",
+        """
+        SELECT coalesce(c.id, l.treatment_id) AS id,
+               coalesce(c.deferred_amount - c.recognised_amount - c.expired_amount, 0) AS stored,
+               coalesce(l.amount, 0) AS computed
+        FROM customer_treatments c FULL JOIN (
+            SELECT treatment_id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2110 GROUP BY treatment_id
+        ) l ON l.treatment_id = c.id
+        WHERE coalesce(c.deferred_amount - c.recognised_amount - c.expired_amount, 0) <> coalesce(l.amount, 0)
+        """,
+    ),
+    "journal_balance": (
+        "journal entry {id}: its lines sum to {stored}, not {computed}",
+        """
+        SELECT e.id, coalesce(sum(l.amount), 0) AS stored, 0 AS computed
+        FROM journal_entries e LEFT JOIN journal_lines l ON l.entry_id = e.id
+        GROUP BY e.id HAVING coalesce(sum(l.amount), 0) <> 0 OR count(l.id) < 2
+        """,
+    ),
+    "invoice_sums": (
+        "invoice {id}: stored total/VAT/paid {stored}, lines and payments say {computed}",
+        """
+        SELECT i.id, concat_ws('/', i.total_amount, i.vat_amount, i.paid_amount) AS stored,
+               concat_ws('/', coalesce(l.total, 0), coalesce(l.vat, 0), coalesce(p.paid, 0)) AS computed
+        FROM invoices i
+        LEFT JOIN (SELECT invoice_id, sum(amount) AS total, sum(vat_amount) AS vat FROM invoice_lines GROUP BY 1) l
+               ON l.invoice_id = i.id
+        LEFT JOIN (SELECT invoice_id, sum(amount) AS paid FROM payments GROUP BY 1) p ON p.invoice_id = i.id
+        WHERE (i.total_amount, i.vat_amount, i.paid_amount) IS DISTINCT FROM
+              (coalesce(l.total, 0), coalesce(l.vat, 0), coalesce(p.paid, 0))
+        """,
+    ),
+    "invoice_receivable": (
+        "invoice {id}: {stored} is left to pay, the ledger says {computed}",
+        """
+        SELECT i.id, i.due AS stored, coalesce(l.amount, 0) AS computed
+        FROM (
+            SELECT i.id, CASE WHEN i.status = 'void' THEN 0
+                              WHEN i.kind = 'credit_note' THEN o.paid_amount - o.total_amount
+                              ELSE i.total_amount - i.paid_amount END AS due
+            FROM invoices i LEFT JOIN invoices o ON o.id = i.corrects_id
+        ) i
+        LEFT JOIN (
+            SELECT e.invoice_id, sum(l.amount) AS amount
+            FROM journal_lines l JOIN journal_entries e ON e.id = l.entry_id
+            WHERE l.account_id = 1310 GROUP BY e.invoice_id
+        ) l ON l.invoice_id = i.id
+        WHERE i.due <> coalesce(l.amount, 0)
+        """,
+    ),
+    "invoice_numbers": (
+        "branch {id}: {stored} invoice numbers were given out, {computed} invoices have one",
+        """
+        SELECT c.branch_id AS id, c.last_number AS stored, count(i.id) AS computed
+        FROM invoice_counters c JOIN branches b ON b.id = c.branch_id
+        LEFT JOIN invoices i ON i.branch_id = c.branch_id AND i.number LIKE b.code || '-' || c.year || '-%'
+        GROUP BY c.branch_id, c.year, c.last_number HAVING c.last_number <> count(i.id)
+        """,
+    ),
+    "store_credit": (
+        "customer {id}: stored store credit {stored}, the ledger says {computed}",
+        f"""
+        SELECT c.id, c.credit_amount AS stored, coalesce(l.amount, 0) AS computed
+        FROM customers c LEFT JOIN ({CREDIT}) l USING (id)
+        WHERE c.credit_amount <> coalesce(l.amount, 0)
+        """,
+    ),
+    "visit_sessions": (
+        "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
+        """
+        SELECT i.id, concat_ws('/', coalesce(e.holds, 0), coalesce(e.punches, 0)) AS stored,
+               CASE WHEN i.booking_status IN ('pending', 'confirmed', 'in_progress') THEN '1/0'
+                    WHEN i.booking_status = 'completed' THEN '0/1' ELSE '0/0 or 0/1' END AS computed
+        FROM booking_items i
+        LEFT JOIN (
+            SELECT booking_item_id,
+                   count(*) FILTER (WHERE kind = 'hold') AS holds,
+                   count(*) FILTER (WHERE kind IN ('punch', 'forfeit')) AS punches
+            FROM treatment_entries WHERE closed_by_id IS NULL GROUP BY booking_item_id
+        ) e ON e.booking_item_id = i.id
+        WHERE i.treatment_id IS NOT NULL AND NOT CASE
+            WHEN i.booking_status IN ('pending', 'confirmed', 'in_progress')
+                THEN coalesce(e.holds, 0) = 1 AND coalesce(e.punches, 0) = 0
+            WHEN i.booking_status = 'completed' THEN coalesce(e.holds, 0) = 0 AND coalesce(e.punches, 0) = 1
+            ELSE coalesce(e.holds, 0) = 0 AND coalesce(e.punches, 0) <= 1 END
+        """,
+    ),
+    "visit_invoice": (
+        "booking {id}: completed with {stored} services to pay, but {computed} live invoices",
+        """
+        SELECT b.id, count(DISTINCT i.id) AS stored, count(DISTINCT v.id) AS computed
+        FROM bookings b
+        JOIN booking_items i ON i.booking_id = b.id AND i.treatment_id IS NULL
+        LEFT JOIN invoices v ON v.booking_id = b.id AND v.kind = 'invoice' AND v.status <> 'void' AND NOT v.is_credited
+        WHERE b.status = 'completed'
+        GROUP BY b.id HAVING count(DISTINCT v.id) <> 1
+        """,
+    ),
+}
+
+FIXES = (
+    f"""
+    UPDATE customer_treatments c
+    SET total_sessions = h.total, used_sessions = h.used, held_sessions = h.held, expired_sessions = h.expired,
+        recognised_amount = h.recognised_amount, expired_amount = h.expired_amount
+    FROM ({HISTORY}) h
+    WHERE h.id = c.id AND (c.total_sessions, c.used_sessions, c.held_sessions, c.expired_sessions, c.recognised_amount,
+                           c.expired_amount)
+        <> (h.total, h.used, h.held, h.expired, h.recognised_amount, h.expired_amount)
+    """,
+    f"""
+    UPDATE customer_treatments c SET status = {STATUS}
+    FROM branches b WHERE b.id = c.branch_id AND c.status <> {STATUS}
+    """,
+    """
+    UPDATE invoices i
+    SET paid_amount = p.paid,
+        status = CASE WHEN p.paid = i.total_amount THEN 'paid' WHEN p.paid > 0 THEN 'partly_paid' ELSE 'open' END
+    FROM (SELECT i.id, coalesce(sum(p.amount), 0) AS paid
+          FROM invoices i LEFT JOIN payments p ON p.invoice_id = i.id GROUP BY i.id) p
+    WHERE p.id = i.id AND i.kind = 'invoice' AND i.status <> 'void' AND i.paid_amount <> p.paid
+    """,
+    f"""
+    UPDATE customers c SET credit_amount = coalesce(l.amount, 0)
+    FROM customers o LEFT JOIN ({CREDIT}) l USING (id)
+    WHERE o.id = c.id AND c.credit_amount <> coalesce(l.amount, 0)
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A stored truth that disagrees with its history, as one English line for the log."""
+
+    code: str
+    entity_id: int
+    text: str
+
+
+def list_faults() -> list[Fault]:
+    """Compare everything, in one snapshot, and return each disagreement. Changes and locks nothing."""
+    faults = []
+    with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as snapshot:
+        snapshot.execute(text("SET LOCAL statement_timeout = 0"))
+        for code, (wording, query) in CHECKS.items():
+            for row in snapshot.execute(text(query)):
+                said = wording.format(id=row.id, stored=row.stored, computed=row.computed)
+                faults.append(Fault(code, row.id, f"{code}: {said}"))
+    return faults
+
+
+def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
+    """Write every cached counter, amount and status anew from its history, which is never touched; audited."""
+    with atomic() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        for fix in FIXES:
+            session.execute(text(fix))
+        for fault in faults:
+            audit.record(
+                "cache_fixed", entity=fault.code, entity_id=fault.entity_id, actor=actor, after={"fault": fault.text}
+            )

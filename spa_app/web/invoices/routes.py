@@ -1,8 +1,9 @@
 """/sales, /invoices/<id> with its payments and receipt, and the session slip of a visit."""
 
 import datetime as dt
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import Blueprint, abort, make_response, render_template, request, url_for
+from flask import Blueprint, abort, current_app, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -16,7 +17,7 @@ from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, suggest_cash
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
+from spa_app.web.security import current_actor, current_branch, local_today, roles, safe_next, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
@@ -56,10 +57,11 @@ def index() -> ResponseReturnValue:
         day=day,
         before=day - dt.timedelta(days=1) if day else None,
         after=day + dt.timedelta(days=1) if day and day < local_today() else None,
-        status=status,
+        chosen=status,
         search=search,
-        page=max(number, 1),
+        page_number=max(number, 1),
         url=lambda **changes: _sales_url(day, status, search, changes),
+        page_url=lambda wanted: _sales_url(day, status, search, {"page": wanted}),
     )
 
 
@@ -173,7 +175,16 @@ def _page(
         method_icons=METHOD_ICONS,
         suggested=suggest_cash(invoice.due_amount),
         target="#panel" if in_panel else "#main",
+        panel_close_url=_without_panel(request.headers.get("HX-Current-URL", "")),
+        currency=current_app.config["SETTINGS"].currency,
     )
+
+
+def _without_panel(address: str) -> str:
+    """The path of the page beside the panel, without what is in its panel."""
+    parts = urlsplit(address)
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name != "panel"]
+    return (safe_next(parts.path) or "/") + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _enter(invoice_id: int) -> None:
@@ -200,4 +211,5 @@ def _day(text: str, *, any_day: bool) -> dt.date | None:
 
 def _sales_url(day: dt.date | None, status: str, search: str, changes: dict[str, object]) -> str:
     values: dict[str, object] = {"date": day.isoformat() if day else "all", "status": status, "q": search}
-    return url_for("invoices.index", **{name: value for name, value in (values | changes).items() if value})
+    shown = {name: value for name, value in (values | changes).items() if value}
+    return url_for("invoices.index", **shown)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def export(kind: str, name: str, rows: Iterable[Sequence[Cell]]) -> Response:
 
 def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:
     out = io.StringIO()
-    csv.writer(out).writerows([_harmless(_plain(cell)) for cell in row] for row in rows)
+    csv.writer(out).writerows([_plain(cell) for cell in row] for row in rows)
     # Excel reads UTF-8 only where a byte order mark says so.
     return out.getvalue().encode("utf-8-sig")
 
@@ -46,11 +46,13 @@ def _xlsx(rows: Iterable[Sequence[Cell]]) -> bytes:
     for number, row in enumerate(rows):
         cells = []
         for value in row:
-            cell = WriteOnlyCell(sheet, value=_naive(value))
+            cell = WriteOnlyCell(sheet)
             if isinstance(value, str):
                 # openpyxl would take a leading "=" for a formula; characters that XML cannot hold are left out.
                 cell.value = ILLEGAL_CHARACTERS_RE.sub("", _harmless(value))
                 cell.data_type = "s"
+            else:
+                cell.value = _naive(value)
             if number == 0:
                 cell.font = Font(bold=True)
             cells.append(cell)
@@ -60,15 +62,17 @@ def _xlsx(rows: Iterable[Sequence[Cell]]) -> bytes:
     return out.getvalue()
 
 
-def _harmless(value: Cell) -> Cell:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_ACTIVE) else value
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_ACTIVE) else text
 
 
 def _plain(value: Cell) -> Cell:
     if isinstance(value, dt.datetime):
         return to_user_timezone(value).strftime("%Y-%m-%d %H:%M")
-    return value.isoformat() if isinstance(value, dt.date) else value
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return _harmless(value) if isinstance(value, str) else value
 
 
-def _naive(value: Cell) -> Cell:
+def _naive(value: int | dt.date | None) -> int | dt.date | None:
     return to_user_timezone(value).replace(tzinfo=None) if isinstance(value, dt.datetime) else value

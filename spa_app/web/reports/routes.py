@@ -1,5 +1,6 @@
 """/reports/: the daily report and the rows behind its figures. For managers, each in their own branches."""
 
+import datetime as dt
 from typing import Any
 
 from babel.numbers import format_compact_decimal
@@ -18,7 +19,7 @@ from spa_app.web.navigation import MANAGERS
 from spa_app.web.reports import tables
 from spa_app.web.reports.charts import stack
 from spa_app.web.reports.export import FORMATS, export
-from spa_app.web.reports.forms import PeriodForm
+from spa_app.web.reports.forms import DEFAULT_DAYS, PeriodForm
 from spa_app.web.security import current_branch, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
@@ -28,7 +29,7 @@ bp = Blueprint("reports", __name__, url_prefix="/reports")
 @roles(*MANAGERS)
 def index() -> ResponseReturnValue:
     """What reports there are."""
-    return render("reports/index.html", "reports/_index.html", title=_("Reports"))
+    return render("reports/page.html", "reports/_index.html", view="reports/_index.html", title=_("Reports"))
 
 
 @bp.get("/daily")
@@ -46,6 +47,7 @@ def daily() -> ResponseReturnValue:
         form,
         report=report,
         money_methods=queries.MONEY_METHODS,
+        method_names={method: METHODS[method] for method in queries.MONEY_METHODS},
         takings=stack([{method: day.takings[method] for method in queries.MONEY_METHODS} for day in report.days]),
         sessions=stack([{"sessions": day.sessions} for day in report.days]),
     )
@@ -139,19 +141,37 @@ def _show(
         return url_for(f"reports.{report}", **values)  # type: ignore[arg-type]
 
     return render(
-        f"reports/{name}.html",
+        "reports/page.html",
         f"reports/_{name}.html",
         status,
+        view=f"reports/_{name}.html",
         title=title,
         branch=branch,
         branches=signed_in().branches,
         form=form,
         methods=METHODS,
         link=link,
-        page=_page_number(),
+        page_link=lambda number: link(name, page=number),
+        quick_periods=_quick_periods,
+        page_number=_page_number(),
         compact=_compact,
         **context,
     )
+
+
+def _quick_periods() -> list[tuple[str, str, str]]:
+    """Periods that are often wanted, as (label, first day, last day)."""
+    today = local_today()
+    month = today.replace(day=1)
+    month_before = month - dt.timedelta(days=1)
+    periods = [
+        (_("Today"), today, today),
+        (_("7 days"), today - dt.timedelta(days=6), today),
+        (_("14 days"), today - dt.timedelta(days=DEFAULT_DAYS - 1), today),
+        (_("This month"), month, today),
+        (_("Last month"), month_before.replace(day=1), month_before),
+    ]
+    return [(label, first.isoformat(), last.isoformat()) for label, first, last in periods]
 
 
 def _compact(amount: int) -> str:

@@ -3,3 +3,4 @@ import "./keys.js";
 import "./requests.js";
 import "./places.js";
 import "./toasts.js";
+import "./results.js";

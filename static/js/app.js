@@ -4,3 +4,5 @@ import "./requests.js";
 import "./places.js";
 import "./toasts.js";
 import "./results.js";
+import "./checkout.js";
+import "./sessions.js";

@@ -1,6 +1,7 @@
 """What the factories make is whole, committed, and known to the web."""
 
 import pytest
+from flask import request_finished
 from flask_login import current_user
 from sqlalchemy import text
 
@@ -34,16 +35,13 @@ def test_a_fault_in_the_books_is_found(spa):
 def test_a_client_becomes_the_user_that_logs_in(app, client, spa):
     seen = []
 
-    @app.before_request
-    def note():
+    def note(sender, **_):
         seen.append(current_user.username if current_user.is_authenticated else None)
 
-    try:
-        client.get("/healthz")
+    with request_finished.connected_to(note, app):
+        client.get("/login")
         for username in ("reception", "owner"):
             factories.login(client, username)
-            client.get("/healthz")
-    finally:
-        app.before_request_funcs[None].remove(note)
+            client.get("/login")
 
     assert seen == [None, "reception", "owner"]

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
+from spa_app.queries import treatments
 from spa_app.queries.customers import CustomerProfile
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
@@ -18,6 +19,7 @@ from spa_app.web.filters import phone as national
 from spa_app.web.htmx import redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, local_today, roles, signed_in
+from spa_app.web.treatments.forms import SellForm
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
 
@@ -124,11 +126,17 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         "allergies": profile.allergies,
         "note": profile.note,
     }
+    plans = treatments.list_plans_for_sale()
     return render(
         "customers/show.html",
         "customers/_show.html",
         status,
         title=profile.full_name,
         customer=profile,
+        customer_id=profile.id,
         form=form or CustomerForm(formdata=None, data=details),
+        cards=treatments.list_cards(profile.id),
+        branch_ids=[branch.id for branch in signed_in().branches],
+        plans=plans,
+        sell_form=SellForm(plans, formdata=None),
     )

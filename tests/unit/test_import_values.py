@@ -110,7 +110,7 @@ def test_the_old_vietnamese_code_page_is_read_and_named():
 
 
 def test_excels_delimiter_line_counts_as_a_row():
-    table = read_table("sep=;\nName;Phone\nMai;0912345678\n".encode())
+    table = read_table(b"sep=;\nName;Phone\nMai;0912345678\n")
 
     assert [row.number for row in table.rows] == [3]
 

@@ -264,7 +264,7 @@ def create_tables() -> None:
         "customers",
         sa.Column("id", sa.BigInteger(), nullable=False),
         sa.Column("full_name", sa.Text(), nullable=False),
-        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(collation="C"), nullable=True),
         sa.Column("shares_phone_with_id", sa.BigInteger(), nullable=True),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("birth_date", sa.Date(), nullable=True),
@@ -275,7 +275,7 @@ def create_tables() -> None:
         sa.Column(
             "search_text",
             sa.Text(),
-            sa.Computed("spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
+            sa.Computed("' ' || spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
             nullable=False,
         ),
         sa.CheckConstraint("full_name <> ''", name=op.f("ck_customers_full_name")),

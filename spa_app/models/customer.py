@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
@@ -13,7 +13,8 @@ class Customer(Base):
 
     One phone belongs to one customer, unless the desk says that they share it: the others of the family then point at
     the first with ``shares_phone_with_id``. ``credit_amount`` caches the ledger's store credit, never below zero.
-    ``search_text`` is the name without accents and case plus the phone's digits: what the search box looks through.
+    ``search_text`` is the name without accents and case, and the phone, with a space before each word: what the search
+    box looks through. The phone sorts by code point, so that its index answers "begins with".
     """
 
     __tablename__ = "customers"
@@ -34,7 +35,7 @@ class Customer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     full_name: Mapped[str]
-    phone: Mapped[str | None]
+    phone: Mapped[str | None] = mapped_column(Text(collation="C"))
     shares_phone_with_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
     email: Mapped[str | None]
     birth_date: Mapped[dt.date | None]
@@ -43,5 +44,5 @@ class Customer(Base):
     credit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     search_text: Mapped[str] = mapped_column(
-        Computed("spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True)
+        Computed("' ' || spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
     )

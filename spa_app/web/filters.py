@@ -4,9 +4,10 @@ import datetime as dt
 
 import phonenumbers
 from flask import Flask, current_app
-from flask_babel import format_date, format_time, to_user_timezone
+from flask_babel import format_date, format_time, gettext, to_user_timezone
 
 from spa_app import money as amounts
+from spa_app.errors import Word
 from spa_app.web.i18n import current_locale
 
 
@@ -61,7 +62,14 @@ def minutes(count: int) -> str:
 
 
 def say(value: object) -> object:
-    """A parameter of a message as its reader wants it: dates, instants and money are formatted, the rest stays."""
+    """A parameter of a message as its reader wants it: words translated, dates, instants and money formatted.
+
+    None, such as a next free slot that there is not, is a dash; the rest stays.
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, Word):
+        return gettext(value.msgid)
     if isinstance(value, amounts.Money):
         return money(value.amount)
     if isinstance(value, dt.datetime):

@@ -24,7 +24,7 @@ from spa_app.cli.servers import with_servers
 from spa_app.config import PROJECT_DIR, Settings
 from spa_app.embedded import EmbeddedPostgres, EmbeddedRedis, make_secret_key
 from spa_app.embedded.kept import make_data_dir, port_is_free
-from spa_app.embedded.process import spawn, wait_until
+from spa_app.embedded.process import die_with_parent, spawn, wait_until
 from spa_app.errors import ConfigError
 from spa_app.log import configure_logging
 from spa_app.services.demo import load_demo_data
@@ -38,14 +38,17 @@ _DEMO_LOGINS = ", ".join(f"{role} / {role}-demo" for role in ("reception", "ther
 
 
 @click.command()
+@click.option("--stop-with-parent", is_flag=True, help="Stop when the process that started this one ends (Linux).")
 @with_appcontext
-def up() -> None:
+def up(stop_with_parent: bool) -> None:
     """Start all of it in the foreground: embedded servers, migrations, demo data once, web, worker, scheduler."""
     settings: Settings = current_app.config["SETTINGS"]
     configure_logging(settings.log_format)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    with _alone(settings) as crashed:
+    if stop_with_parent:
+        die_with_parent(signal.SIGTERM)
+    with _alone(settings) as (state, crashed):
         # After a crash the children of the last run may still be on their way out.
         if not wait_until(lambda: port_is_free(settings.port), 10 if crashed else 0):
             raise ConfigError(f"Port {settings.port} of 127.0.0.1 is taken by another program; set PORT to a free one.")
@@ -59,6 +62,7 @@ def up() -> None:
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            state.write_text("stopping\n")
             supervisor.stop()
 
 
@@ -70,22 +74,32 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[bool]:
-    """Hold the data folder for this run. Yields whether the run before ended without stopping its children."""
+def _alone(settings: Settings) -> Iterator[tuple[Path, bool]]:
+    """Hold the data folder for this run, waiting for an earlier one that is about to stop.
+
+    Yields the file that tells the state of the run (empty after a clean end), and whether the run before crashed.
+    Raises ConfigError while another run goes on.
+    """
     make_data_dir(settings.data_dir)
     path = settings.data_dir / "up.lock"
-    with path.open("a+") as file:
+
+    with path.open("a") as file:
+
+        def held() -> bool:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
+
+        # One second, because a run whose parent was killed hears of it only now.
+        if not wait_until(held, 1) and not (path.read_text() == "stopping\n" and wait_until(held, 40)):
+            raise ConfigError(f"spa_app runs already on the data folder {settings.data_dir}.")
+        crashed = path.read_text() != ""
+        path.write_text("running\n")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(f"spa_app runs already on the data folder {settings.data_dir}.") from error
-        file.seek(0)
-        crashed = bool(file.read())
-        file.truncate(0)
-        file.write("running\n")
-        file.flush()
-        yield crashed
-        file.truncate(0)
+            yield path, crashed
+        finally:
+            path.write_text("")
 
 
 def _prepare(settings: Settings) -> None:

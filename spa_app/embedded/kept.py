@@ -40,7 +40,7 @@ def kept_secret_key(data_dir: Path) -> str | None:
     """The key that :func:`make_secret_key` made for ``data_dir``, if it has."""
     try:
         return (data_dir / "secret_key").read_text().strip() or None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigError(f"{data_dir / 'secret_key'} cannot be read: {error.strerror}.") from error

@@ -236,7 +236,7 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     ).one_or_none()
     if row is None:
         return None
-    values: list[tuple[str, Any]] = list(row._mapping.items())
+    values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
         **dict(values[:19]),
         as_of=clock.now(),

@@ -196,14 +196,14 @@ def _search(patterns: list[str], words: list[str], limit: int, *, everywhere: bo
     """The best ``limit`` among the newest customers; where they are fewer, among all (``everywhere``)."""
     searched = select(Customer.id, Customer.search_text)
     newest = searched.order_by(Customer.id.desc()).limit(NEWEST).subquery()
-    ids = db.session.scalars(_best(newest, words, limit).where(_each(newest.c.search_text, patterns))).all()
+    ids = list(db.session.scalars(_best(newest, words, limit).where(_each(newest.c.search_text, patterns))))
     if len(ids) < limit and everywhere:
         found = searched.where(_each(Customer.search_text, patterns)).limit(CANDIDATES).subquery()
-        ids = db.session.scalars(_best(found, words, limit)).all()
-    return list(ids)
+        ids = list(db.session.scalars(_best(found, words, limit)))
+    return ids
 
 
-def _best(rows: Subquery, words: list[str], limit: int) -> Select[tuple[int]]:
+def _best(rows: Subquery, words: list[str], limit: int) -> Select[int]:
     name = rows.c.search_text
     rank = case(
         (name.like(_inline(f" {' '.join(words)} %")), 0),

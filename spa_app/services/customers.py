@@ -93,6 +93,32 @@ def update_customer(
         )
 
 
+def add_imported_customers(rows: list[dict[str, Any]], *, actor: Actor) -> list[int]:
+    """Add many customers, whose details are clean, in the caller's transaction; their ids in the order of ``rows``."""
+    if not rows:
+        return []
+    statement = insert(Customer).returning(Customer.id, sort_by_parameter_order=True)
+    ids = db.session.scalars(statement, rows, execution_options={"render_nulls": True}).all()
+    audit.record_many(
+        "customer_imported",
+        entity="customer",
+        actor=actor,
+        after={
+            customer_id: audited_values({name: row[name] for name in _AUDITED})
+            for customer_id, row in zip(ids, rows, strict=True)
+        },
+    )
+    return list(ids)
+
+
+def fill_in_details(customer_id: int, values: dict[str, Any], *, actor: Actor) -> None:
+    """Write clean details, which were empty so far, in the caller's transaction."""
+    db.session.execute(update(Customer).where(Customer.id == customer_id).values(values))
+    audit.record(
+        "customer_updated", entity="customer", entity_id=customer_id, actor=actor, after=audited_values(values)
+    )
+
+
 def clean_details(
     *, full_name: str, email: str | None, birth_date: dt.date | None, allergies: str, note: str
 ) -> dict[str, Any]:

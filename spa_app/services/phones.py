@@ -62,15 +62,6 @@ def normalise(raw: str | None, country: str = "VN") -> str | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
-def national(phone: str | None, country: str = "VN") -> str:
-    """An E.164 number as it is read out at home: ``0912 345 678``. A foreign one keeps its country's code."""
-    if not phone:
-        return ""
-    number = phonenumbers.parse(phone, None)
-    home = number.country_code == phonenumbers.country_code_for_region(country)
-    return phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL if home else PhoneNumberFormat.INTERNATIONAL)
-
-
 def _clean(raw: str) -> str:
     """Plain digits and marks: full-width forms narrowed, every dash ``-``, every space one space, the unseen gone."""
     kept = []

@@ -10,5 +10,5 @@ def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
         part.init_app(app)
-    for blueprint in (health.blueprint, auth.bp):
+    for blueprint in (health.bp, auth.bp):
         app.register_blueprint(blueprint)

@@ -10,17 +10,20 @@ from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
 from spa_app.extensions import db
+from spa_app.web.security import public
 
-blueprint = Blueprint("health", __name__)
+bp = Blueprint("health", __name__)
 
 
-@blueprint.get("/healthz")
+@bp.get("/healthz")
+@public
 def healthz() -> Response:
     """200 whenever the process answers at all."""
     return jsonify(status="ok")
 
 
-@blueprint.get("/readyz")
+@bp.get("/readyz")
+@public
 def readyz() -> tuple[Response, int]:
     """200 if database and Redis answer and every migration has run; otherwise 503 with what is missing."""
     checks: dict[str, Callable[[], bool]] = {"database": _database, "redis": _redis, "migrations": _migrations}

@@ -1,0 +1,1 @@
+"""Visits: the panel, the booking form and the free slots."""

@@ -4,11 +4,12 @@ from flask import Flask
 
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
+from spa_app.web.bookings import new as bookings
 
 
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
         part.init_app(app)
-    for blueprint in (health.bp, auth.bp):
+    for blueprint in (health.bp, auth.bp, bookings.bp):
         app.register_blueprint(blueprint)

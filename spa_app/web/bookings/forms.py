@@ -64,6 +64,8 @@ def numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
 class IdField(SelectField):
     """A choice by id. What is not on the list is left to the service to refuse; what is no id is refused here."""
 
+    data: Any
+
     def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
         super().__init__(label, validators, coerce=parse_id, choices=[], validate_choice=False, **kwargs)
 
@@ -103,6 +105,7 @@ class HiddenIdField(IdField):
 class LocalField(Field):
     """A time by the branch's clocks; ``data`` is the instant."""
 
+    data: Any
     widget = DateTimeLocalInput()
 
     def _value(self) -> str:
@@ -165,6 +168,21 @@ class BookingForm(Form):
         return self.customer_id.data is None and bool(
             (self.full_name.data or "").strip() or (self.phone.data or "").strip()
         )
+
+    def show_unreadable(self) -> bool:
+        """Mark what cannot be read, in a form that is not being posted yet; what is only missing is no matter."""
+        leaves = [*self._fields.values(), *(one for entry in self.items for one in entry.form._fields.values())]
+        for one in leaves:
+            if not isinstance(one, FieldList):
+                one.errors = list(one.process_errors)
+        return any(one.process_errors for one in leaves)
+
+    def field_named(self, name: str | None) -> Field | None:
+        """The field that a service calls so, such as ``items-0-staff_id``; None where there is none."""
+        found = _ITEM.fullmatch(name or "")
+        if found and int(found[1]) < len(self.items.entries):
+            return self.items.entries[int(found[1])].form._fields.get(found[2])
+        return self._fields.get(name or "")
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Whether everything can be read, and a customer is named."""

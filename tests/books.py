@@ -118,7 +118,8 @@ RULES = {
 }
 
 STATUSES = """
-    SELECT c.id, c.status, c.cancelled_at, c.frozen_on, c.used_sessions = c.total_sessions, c.expiry_date, b.timezone
+    SELECT c.id, c.status, c.cancelled_at, c.frozen_on, c.used_sessions = c.total_sessions, c.expiry_date, b.timezone,
+           c.expired_sessions > 0
     FROM customer_treatments c JOIN branches b ON b.id = c.branch_id ORDER BY c.id"""
 
 
@@ -126,8 +127,10 @@ def find_faults() -> list[str]:
     """Everything that is wrong with the books, as sentences with the rows in question; empty when they balance."""
     db.session.rollback()
     faults = [f"{rule}: {tuple(row)}" for rule, query in RULES.items() for row in db.session.execute(text(query)).all()]
-    for card_id, status, cancelled_at, frozen_on, is_used, expiry_date, timezone in db.session.execute(text(STATUSES)):
-        is_over = expiry_date < clock.today(timezone)
+    for card_id, status, cancelled_at, frozen_on, is_used, expiry_date, timezone, has_expired in db.session.execute(
+        text(STATUSES)
+    ):
+        is_over = has_expired or expiry_date < clock.today(timezone)
         facts = "expired" if is_over else "active"
         facts = "cancelled" if cancelled_at else "frozen" if frozen_on else "completed" if is_used else facts
         # Between midnight and the nightly run, a card that is over may still be stored as active.

@@ -1,6 +1,6 @@
 """`flask translations update` and `check`: the Vietnamese catalogue, from the msgids in code and templates."""
 
-import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +13,7 @@ from flask.cli import AppGroup
 from spa_app.config import PROJECT_DIR
 
 TRANSLATIONS = PROJECT_DIR / "spa_app" / "translations"
-SOURCES = (
-    (PROJECT_DIR / "spa_app", [("**.py", "python")]),
-    (PROJECT_DIR / "templates", [("**.html", "jinja2"), ("**.txt", "jinja2")]),
-)
 KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "_l": None, "lazy_gettext": None}
-PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 
 translations = AppGroup("translations", help="Keep the catalogue in step with the msgids.")
 commands = (translations,)
@@ -26,10 +21,17 @@ commands = (translations,)
 
 def extracted() -> Catalog:
     """Every msgid in code and templates."""
+    mappings = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
+    methods = [(mapping["pattern"], mapping["method"]) for mapping in mappings]
     found = Catalog()
-    for folder, methods in SOURCES:
-        for _, _, message, _, context in extract_from_dir(folder, methods, {"**": {"silent": "false"}}, KEYWORDS):
-            found.add(message, context=context)
+    for _, _, message, _, context in extract_from_dir(
+        PROJECT_DIR,
+        methods,
+        {"**": {"silent": "false"}},
+        KEYWORDS,
+        directory_filter=lambda path: not Path(path).name.startswith("."),
+    ):
+        found.add(message, context=context)
     return found
 
 
@@ -41,15 +43,21 @@ def catalogue(path: Path) -> Catalog:
 
 def faults() -> list[str]:
     """What keeps the Vietnamese catalogue from being complete: one line for each fault."""
-    vietnamese = catalogue(TRANSLATIONS / "vi" / "LC_MESSAGES" / "messages.po")
-    found = [f"not merged: {part.relative_to(PROJECT_DIR)}" for part in _parts()]
-    for wanted in _messages(extracted()):
-        message = vietnamese.get(wanted.id, wanted.context)
-        texts = _texts(message.string) if message else ()
-        if message is None or not texts or not all(texts) or message.fuzzy:
-            found.append(f"not translated: {wanted.id!r}")
-        elif any(_placeholders(text) - _placeholders(*_texts(wanted.id)) for text in texts):
-            found.append(f"a placeholder that the original does not have: {wanted.id!r}")
+    unmerged = [f"not merged: {part.relative_to(PROJECT_DIR)}" for part in _parts()]
+    return unmerged + faults_of(catalogue(TRANSLATIONS / "vi" / "LC_MESSAGES" / "messages.po"), extracted())
+
+
+def faults_of(translated: Catalog, wanted: Catalog) -> list[str]:
+    """One line for each text that is untranslated, only guessed, or has other placeholders than its translation."""
+    found = []
+    for text in _messages(wanted):
+        message = translated.get(text.id, text.context)
+        if message is None or not all(_texts(message.string)):
+            found.append(f"not translated: {text.id!r}")
+        elif message.fuzzy:
+            found.append(f"only guessed: {text.id!r}")
+        else:
+            found += [f"{error}: {text.id!r}" for error in message.check(translated)]
     return found
 
 
@@ -93,7 +101,3 @@ def _messages(source: Catalog) -> Iterator[Message]:
 
 def _texts(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
     return (text or "",) if text is None or isinstance(text, str) else tuple(text)
-
-
-def _placeholders(*texts: str) -> set[str]:
-    return {name for text in texts for name in PLACEHOLDER.findall(text)}

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, NotFoundError, WayOut, WrongStateError
+from spa_app.errors import N_, InvalidError, NotFoundError, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import (
     Branch,
@@ -30,6 +30,14 @@ from spa_app.services import audit, ledger, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account, Posting
 from spa_app.services.transaction import atomic
+
+STATUS_WORDS = {
+    "draft": N_("a draft"),
+    "open": N_("still to be paid"),
+    "partly_paid": N_("partly paid"),
+    "paid": N_("paid"),
+    "void": N_("void"),
+}
 
 
 @dataclass(frozen=True)
@@ -280,7 +288,7 @@ def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> Non
             "not_voidable",
             N_("Invoice %(number)s is %(status)s and can no longer be voided."),
             number=invoice.number,
-            status=invoice.status,
+            status=Word(STATUS_WORDS[invoice.status]),
         )
     invoice.status = "void"
     invoice.voided_at = clock.now()

@@ -1,10 +1,9 @@
-"""A user who can log in, and a client whose forms need no token (one test turns the tokens on)."""
+"""A user who can log in; forms need no token (one test turns the tokens on)."""
 
 from dataclasses import dataclass
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 
 from spa_app.extensions import db
 from spa_app.models import Branch
@@ -25,17 +24,6 @@ class Someone:
     @property
     def credentials(self) -> dict[str, str]:
         return {"username": self.username, "password": self.password}
-
-
-@pytest.fixture(autouse=True)
-def _push_request_context() -> None:
-    """In place of pytest-flask's: under one context for the whole test, all requests would share one ``g``."""
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A browser without memory of other tests."""
-    return app.test_client()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import redis
-from flask import session
+from flask_login import login_user
 from sqlalchemy import select, update
 
 from spa_app import create_app
@@ -12,6 +12,7 @@ from spa_app.embedded.kept import free_port
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, User
+from spa_app.queries.users import get_signed_in
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.users import authenticate, create_user
 from spa_app.web.security import current_actor, safe_next
@@ -19,16 +20,20 @@ from spa_app.web.security import current_actor, safe_next
 HTMX = {"HX-Request": "true"}
 
 
-def test_login_leads_on_and_is_audited(client, user):
-    with client:
-        answer = client.post("/login", data=user.credentials | {"username": " RECEPTION "})
+def test_login_leads_on_and_is_audited(app, client, user):
+    answer = client.post("/login", data=user.credentials | {"username": " RECEPTION "})
 
-        assert answer.status_code == 303
-        actor = current_actor()
-        assert (actor.user_id, actor.role) == (user.id, "receptionist")
-        assert actor.branch_ids == frozenset(user.branch_ids[:2])
+    assert answer.status_code == 303
+    with app.app_context():
         rows = db.session.execute(select(AuditLog.action).where(AuditLog.entity_id == user.id)).scalars().all()
-        assert "login" in rows
+    assert "login" in rows
+
+
+def test_the_actor_is_the_user_with_their_branches(app, user):
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": "10.0.0.9"}):
+        login_user(get_signed_in(user.id))
+
+        assert current_actor() == Actor(user.id, "receptionist", frozenset(user.branch_ids[:2]), "10.0.0.9")
 
 
 @pytest.mark.parametrize("wrong", [{"password": "something else"}, {"username": "nobody"}, {"password": ""}])
@@ -55,12 +60,12 @@ def test_login_ends_a_planted_session(client, user):
     with client.session_transaction() as planted:
         planted["branch_id"] = 42
         planted["mark"] = "planted"
-    with client:
-        client.post("/login", data=user.credentials)
+    client.post("/login", data=user.credentials)
 
-        assert "mark" not in session
-        assert "branch_id" not in session
-        assert session.permanent
+    with client.session_transaction() as kept:
+        assert "mark" not in kept
+        assert "branch_id" not in kept
+        assert kept.permanent
 
 
 def test_logout_ends_the_session(client, user):

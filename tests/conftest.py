@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from spa_app.embedded import EmbeddedPostgres, EmbeddedRedis
 from spa_app.embedded.kept import free_port
 from spa_app.extensions import db
 from tests import factories
+from tests.concurrency.table import pytest_terminal_summary  # noqa: F401 - a hook works from the first conftest only
 
 _TEMPLATE = "spa_template"
 
@@ -94,11 +96,18 @@ def settings(postgres: EmbeddedPostgres, redis_url: str, open_folder: Callable[[
 @pytest.fixture
 def fresh_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
     """Make further databases with the schema and nothing in them, for tests that start processes of their own."""
+    with throw_away_databases(postgres) as make:
+        yield make
+
+
+@contextmanager
+def throw_away_databases(postgres: EmbeddedPostgres, template: str = _TEMPLATE) -> Iterator[Callable[[], str]]:
+    """What makes a copy of ``template`` and returns its URL; the copies are dropped at the end."""
     names: list[str] = []
 
     def make() -> str:
         names.append(f"spa_{uuid.uuid4().hex[:12]}")
-        _create_database(postgres.url, names[-1], _TEMPLATE)
+        _create_database(postgres.url, names[-1], template)
         return _named(postgres.url, names[-1])
 
     yield make
@@ -143,7 +152,8 @@ def _clean_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def spa(app: Flask) -> factories.Spa:
     """A small spa, committed: see :class:`tests.factories.Spa`."""
-    return factories.make_spa()
+    with app.app_context():
+        return factories.make_spa()
 
 
 @pytest.fixture
@@ -159,6 +169,8 @@ class OutsideClient(FlaskClient):
     """
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        if self.preserve_context:  # ``with client:`` keeps the request's context for the test to look into
+            return super().open(*args, **kwargs)
         return contextvars.Context().run(super().open, *args, **kwargs)
 
 

@@ -311,7 +311,8 @@ def tomorrow_at(branch_id: int, time: str) -> dt.datetime:
 
 def login(client: FlaskClient, username: str) -> None:
     """Make ``client`` a session of that user, as a successful login leaves it; for sweeps over many roles."""
-    user_id = db.session.execute(select(User.id).where(User.username == username)).scalar_one()
+    with client.application.app_context():
+        user_id = db.session.execute(select(User.id).where(User.username == username)).scalar_one()
     with client.session_transaction() as session:
         session.clear()
         session.permanent = True

@@ -178,7 +178,7 @@ def test_a_visit_in_another_branch_is_told_but_not_linked(client, spa):
     page = client.get(f"/customers/{spa.customer}/treatments").text
 
     assert db.session.get_one(Booking, booking).branch_id == spa.branch
-    assert f'data-tip="Used: ' in page
+    assert 'data-tip="Used: ' in page
     assert f'href="/bookings/{booking}"' not in page
 
 

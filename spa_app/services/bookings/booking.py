@@ -119,8 +119,8 @@ def move(
 
     ``staff_id`` takes over from the therapist of the first service, and ``resource_id`` from its room; empty keeps the
     therapists, and the rooms where they are free. ``version`` is what the caller's screen showed. Locks the booking,
-    therapists, rooms, then cards. Raises what :func:`book` raises, and :class:`ConflictError` when somebody else changed
-    the visit meanwhile.
+    therapists, rooms, then cards. Raises what :func:`book` raises, and :class:`ConflictError` when somebody else
+    changed the visit meanwhile.
     """
     with atomic() as session:
         booking = lock_booking(booking_id, actor=actor)

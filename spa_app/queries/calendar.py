@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, case, false, func, not_, or_, select
+from sqlalchemy import and_, case, false, func, literal, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
@@ -132,8 +132,8 @@ def get_day(
 def get_revision(branch_id: int, date: dt.date, *, timezone: str) -> str:
     """A digest of all that the day shows, in one statement: the price of a poll that finds nothing new.
 
-    ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is not
-    in it: that can only change through another day.
+    ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
+    not in it: that can only change through another day.
     """
     begins_at, ends_at = clock.day_bounds(date, timezone)
     day = (
@@ -171,7 +171,7 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str) -> str:
             ),
         )
     ]
-    visits = select(func.string_agg(day.c.said, aggregate_order_by(";", day.c.id))).scalar_subquery()
+    visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
     return str(db.session.execute(select(func.md5(func.concat_ws("|", *frame, visits)))).scalar_one())
 
 
@@ -188,15 +188,20 @@ def _branch_hours(branch_id: int, date: dt.date) -> tuple[str, list[tuple[dt.tim
 
 
 def _columns(branch_id: int, by: By, only_staff_id: int | None) -> tuple[Column, ...]:
-    query: Select[Any]
     if by == "therapist":
-        query = select(Staff.id, Staff.full_name).where(Staff.branch_id == branch_id, Staff.is_active)
-        query = query.order_by(Staff.position, Staff.id)
+        query = (
+            select(Staff.id, Staff.full_name.label("name"))
+            .where(Staff.branch_id == branch_id, Staff.is_active)
+            .order_by(Staff.position, Staff.id)
+        )
         if only_staff_id is not None:
             query = query.where(Staff.id == only_staff_id)
     else:
-        query = select(Resource.id, Resource.name).where(Resource.branch_id == branch_id, Resource.is_active)
-        query = query.order_by(Resource.position, Resource.id)
+        query = (
+            select(Resource.id, Resource.name)
+            .where(Resource.branch_id == branch_id, Resource.is_active)
+            .order_by(Resource.position, Resource.id)
+        )
     return tuple(Column(id_, name) for id_, name in db.session.execute(query).all())
 
 
@@ -221,10 +226,7 @@ def _rows(
         .where(
             later.treatment_id == card.id,
             later.occupies,
-            or_(
-                later.starts_at > BookingItem.starts_at,
-                and_(later.starts_at == BookingItem.starts_at, later.id > BookingItem.id),
-            ),
+            tuple_(later.starts_at, later.id) > tuple_(BookingItem.starts_at, BookingItem.id),
         )
         .exists()
     )
@@ -232,7 +234,7 @@ def _rows(
         select(earlier.id)
         .where(
             earlier.customer_id == Booking.customer_id,
-            earlier.starts_at < Booking.starts_at,
+            tuple_(earlier.starts_at, earlier.id) < tuple_(Booking.starts_at, Booking.id),
             earlier.status.not_in(GIVEN_UP),
         )
         .exists()

@@ -127,7 +127,7 @@ const addressOf = (link) => {
   if (booking) address.searchParams.set("booking", booking);
   else {
     address.searchParams.set("new", "1");
-    for (const [name, value] of new URL(link.href).searchParams) if (name !== "date") address.searchParams.set(name, value);
+    for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;
 };
@@ -181,7 +181,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { elt, parameters } = event.detail;
   if (!elt.matches("[data-keeps-panel]") || !panel.childElementCount) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "customer_id"]) {
+  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "customer_id"]) {
     if (query.has(name)) parameters[name] = query.get(name);
   }
 });

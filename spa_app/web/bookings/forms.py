@@ -18,6 +18,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import Choice
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
@@ -68,6 +69,8 @@ class IdField(SelectField):
 
     def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
         super().__init__(label, validators, coerce=parse_id, choices=[], validate_choice=False, **kwargs)
+        # The empty choice says in words what it stands for.
+        self.flags.unmarked = True
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the id; empty is None."""
@@ -88,9 +91,9 @@ class IdField(SelectField):
         self.choices = offered
 
     def iter_choices(self) -> Any:
-        """Yield value, label, whether selected, and attributes."""
+        """Yield the choices, the present one marked."""
         for value, label in self.choices:
-            yield value, label, value == ("" if self.data is None else self.data), {}
+            yield Choice(value, label, value == ("" if self.data is None else self.data), {})
 
 
 class HiddenIdField(IdField):

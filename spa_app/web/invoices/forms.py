@@ -66,13 +66,9 @@ class PaymentForm(Form):
     """How, and how much."""
 
     method = RadioField(_l("How"), [InputRequired(_l("Choose how the customer pays."))], choices=[])
-    amount = AmountField(
-        _l("Amount"), [Length(max=40)], render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
-    )
+    amount = AmountField(_l("Amount"), render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40})
     tendered_amount = AmountField(
-        _l("Cash received"),
-        [Length(max=40)],
-        render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40},
+        _l("Cash received"), render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
     )
     reference = StringField(
         _l("Reference"),

@@ -4,7 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLASK := $(BIN)/flask --app wsgi
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
-CATALOGUES := $(patsubst %.po,%.mo,$(wildcard spa_app/translations/*/LC_MESSAGES/*.po))
 FIND_BROWSER := for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name && break; done
 CAN_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
@@ -14,10 +13,10 @@ CAN_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/run.stamp catalogues ## start everything on http://127.0.0.1:8000 until Ctrl-C (PORT and SPA_DATA_DIR move it)
+run: .venv/run.stamp ## start everything on http://127.0.0.1:8000 until Ctrl-C (PORT and SPA_DATA_DIR move it)
 	@exec $(FLASK) up --stop-with-parent
 
-test: .venv/dev.stamp catalogues browser ## run every test
+test: .venv/dev.stamp browser ## run every test
 	@browser=$$($(FIND_BROWSER)); \
 	if [ -n "$$browser" ]; then \
 		CHROMIUM=$$browser exec $(BIN)/pytest -n 2 -m "not prove"; \
@@ -31,7 +30,7 @@ test: .venv/dev.stamp catalogues browser ## run every test
 	echo "install Debian's package chromium (apt-get install chromium) and run make test again."; \
 	exit $$status
 
-check: .venv/dev.stamp catalogues ## everything that a change must pass: format, types, layers, templates, schema, translations, tests
+check: .venv/dev.stamp ## everything that a change must pass: format, types, layers, templates, schema, tests (translations among them)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -41,13 +40,12 @@ check: .venv/dev.stamp catalogues ## everything that a change must pass: format,
 	@folder=$$(mktemp -d) && chmod 711 $$folder && trap 'rm -rf $$folder' EXIT && \
 	unset DATABASE_URL && export SPA_DATA_DIR=$$folder && \
 	echo "flask db upgrade && flask db check" && $(FLASK) db upgrade && $(FLASK) db check
-	$(BIN)/python -m tests.translations
 	@$(MAKE) --no-print-directory test
 
-bench: .venv/dev.stamp catalogues ## print the speed tables, each against a floor measured in the same run
+bench: .venv/dev.stamp ## print the speed tables, each against a floor measured in the same run
 	@exec $(BIN)/python -m tests.bench
 
-prove: .venv/dev.stamp catalogues browser ## run the long proofs
+prove: .venv/dev.stamp browser ## run the long proofs
 	@CHROMIUM=$$($(FIND_BROWSER)) exec $(BIN)/pytest -m prove
 
 lock: .venv/dev.stamp ## write both lock files anew from pyproject.toml
@@ -58,7 +56,7 @@ lock: .venv/dev.stamp ## write both lock files anew from pyproject.toml
 		-o requirements-dev.lock
 
 clean: ## remove what was made here, but not the data (.data)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis $(CATALOGUES)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run.stamp: requirements.lock | .venv/bin/python
@@ -78,12 +76,6 @@ clean: ## remove what was made here, but not the data (.data)
 		echo "$(PYTHON) cannot make virtual environments: install the package python3-venv (apt-get install python3-venv)." >&2; exit 1; }
 	@# Under another name first would break its scripts: one that was cut short is removed instead.
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
-
-.PHONY: catalogues
-catalogues: $(CATALOGUES)
-
-%.mo: %.po | .venv/run.stamp
-	@$(BIN)/pybabel --quiet compile -i $< -o $@
 
 browser:
 	@if [ -z "$$($(FIND_BROWSER))" ] && $(CAN_APT); then \

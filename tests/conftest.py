@@ -3,12 +3,15 @@
 Tests see committed data, like the users of the application; what a test has left is deleted after it.
 """
 
+import contextvars
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import flask_migrate
@@ -16,13 +19,16 @@ import psycopg
 import pytest
 import redis
 from flask import Flask, has_app_context
+from flask.testing import FlaskClient
 from psycopg import sql
+from werkzeug.test import TestResponse
 
 from spa_app import create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres, EmbeddedRedis
 from spa_app.embedded.kept import free_port
 from spa_app.extensions import db
+from tests import factories
 
 _TEMPLATE = "spa_template"
 
@@ -89,11 +95,18 @@ def settings(postgres: EmbeddedPostgres, redis_url: str, open_folder: Callable[[
 @pytest.fixture
 def fresh_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
     """Make further databases with the schema and nothing in them, for tests that start processes of their own."""
+    with throw_away_databases(postgres) as make:
+        yield make
+
+
+@contextmanager
+def throw_away_databases(postgres: EmbeddedPostgres, template: str = _TEMPLATE) -> Iterator[Callable[[], str]]:
+    """What makes a copy of ``template`` and returns its URL; the copies are dropped at the end."""
     names: list[str] = []
 
     def make() -> str:
         names.append(f"spa_{uuid.uuid4().hex[:12]}")
-        _create_database(postgres.url, names[-1], _TEMPLATE)
+        _create_database(postgres.url, names[-1], template)
         return _named(postgres.url, names[-1])
 
     yield make
@@ -107,6 +120,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     """The application on the test database."""
     app = create_app(settings)
     app.testing = True
+    app.test_client_class = OutsideClient
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -132,6 +146,31 @@ def _clean_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
         cleaner.clean()
         with redis.Redis.from_url(request.getfixturevalue("redis_url")) as client:
             client.flushdb()
+
+
+@pytest.fixture
+def spa(app: Flask) -> factories.Spa:
+    """A small spa, committed: see :class:`tests.factories.Spa`."""
+    with app.app_context():
+        return factories.make_spa()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser. Unlike pytest-flask's it does not keep the context of its last request open."""
+    return app.test_client()
+
+
+class OutsideClient(FlaskClient):
+    """Sends each request from outside the test's own application context.
+
+    Otherwise a request would share the test's database session and logged-in user, and uncommitted rows would show.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        if self.preserve_context:  # ``with client:`` keeps the request's context for the test to look into
+            return super().open(*args, **kwargs)
+        return contextvars.Context().run(super().open, *args, **kwargs)
 
 
 class Cleaner:

@@ -264,18 +264,19 @@ def create_tables() -> None:
         "customers",
         sa.Column("id", sa.BigInteger(), nullable=False),
         sa.Column("full_name", sa.Text(), nullable=False),
-        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(collation="C"), nullable=True),
         sa.Column("shares_phone_with_id", sa.BigInteger(), nullable=True),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("allergies", sa.Text(), server_default="", nullable=False),
         sa.Column("note", sa.Text(), server_default="", nullable=False),
         sa.Column("credit_amount", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("import_ref", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column(
             "search_text",
             sa.Text(),
-            sa.Computed("spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
+            sa.Computed("' ' || spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
             nullable=False,
         ),
         sa.CheckConstraint("full_name <> ''", name=op.f("ck_customers_full_name")),
@@ -286,6 +287,7 @@ def create_tables() -> None:
             ["shares_phone_with_id"], ["customers.id"], name=op.f("fk_customers_shares_phone_with_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customers")),
+        sa.UniqueConstraint("import_ref", name=op.f("uq_customers_import_ref")),
     )
     op.create_index("ix_customers_phone", "customers", ["phone"], unique=False)
     op.create_index(

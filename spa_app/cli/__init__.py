@@ -2,11 +2,21 @@
 
 from flask import Flask
 
-from spa_app.cli import demo, nightly, serve, up
+from spa_app.cli import demo, imports, nightly, serve, translations, up, users
+
+AREAS = (
+    demo,
+    imports,
+    nightly,
+    serve,
+    translations,
+    up,
+    users,
+)
 
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for area in (serve, up, demo, nightly):
+    for area in AREAS:
         for command in area.commands:
             app.cli.add_command(command)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
@@ -13,7 +13,9 @@ class Customer(Base):
 
     One phone belongs to one customer, unless the desk says that they share it: the others of the family then point at
     the first with ``shares_phone_with_id``. ``credit_amount`` caches the ledger's store credit, never below zero.
-    ``search_text`` is the name without accents and case plus the phone's digits: what the search box looks through.
+    ``import_ref`` is who they were in the file that they were imported from, so that it can be imported again.
+    ``search_text`` is the name without accents and case, and the phone, with a space before each word: what the search
+    box looks through. The phone sorts by code point, so that its index answers "begins with".
     """
 
     __tablename__ = "customers"
@@ -22,6 +24,7 @@ class Customer(Base):
         CheckConstraint("phone ~ '^\\+[1-9][0-9]{6,14}$'", name="phone_e164"),
         CheckConstraint("credit_amount >= 0", name="credit"),
         CheckConstraint("shares_phone_with_id <> id", name="shares_phone_with_other"),
+        UniqueConstraint("import_ref"),
         Index("uq_customers_phone", "phone", unique=True, postgresql_where=text("shares_phone_with_id IS NULL")),
         Index("ix_customers_phone", "phone"),
         Index(
@@ -34,14 +37,15 @@ class Customer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     full_name: Mapped[str]
-    phone: Mapped[str | None]
+    phone: Mapped[str | None] = mapped_column(Text(collation="C"))
     shares_phone_with_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
     email: Mapped[str | None]
     birth_date: Mapped[dt.date | None]
     allergies: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
     credit_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    import_ref: Mapped[str | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     search_text: Mapped[str] = mapped_column(
-        Computed("spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True)
+        Computed("' ' || spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),
     )

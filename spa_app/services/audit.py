@@ -33,3 +33,21 @@ def record(
             "reason": reason,
         },
     )
+
+
+def record_many(action: str, *, entity: str, actor: Actor, after: dict[int, dict[str, Any]]) -> None:
+    """Add one row for each entity, in the caller's transaction: ``after`` is what became of it, by its id."""
+    db.session.execute(
+        insert(AuditLog),
+        [
+            {
+                "action": action,
+                "entity": entity,
+                "entity_id": entity_id,
+                "actor_id": actor.user_id,
+                "ip": actor.ip,
+                "after": values,
+            }
+            for entity_id, values in after.items()
+        ],
+    )

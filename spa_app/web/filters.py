@@ -3,10 +3,12 @@
 import datetime as dt
 
 import phonenumbers
+from babel import Locale
 from flask import Flask, current_app
-from flask_babel import format_date, format_time, to_user_timezone
+from flask_babel import format_date, format_time, gettext, to_user_timezone
 
 from spa_app import money as amounts
+from spa_app.errors import Word
 from spa_app.web.i18n import current_locale
 
 
@@ -23,8 +25,16 @@ def money(amount: int) -> str:
 
 
 def date(value: dt.date | None, pattern: str = "medium") -> str:
-    """A date, or an instant's local date. ``pattern``: short, medium, long, full or CLDR letters. None is empty."""
-    return "" if value is None else format_date(value, pattern, rebase=isinstance(value, dt.datetime))
+    """A date, or an instant's local date. ``pattern``: short, medium, long, full, or CLDR letters. None is empty.
+
+    Letters that are a CLDR skeleton (``MMMEd``, ``yMMMEd``, ``MMMd``, ``yMMM``) are put into the language's own order.
+    """
+    if value is None:
+        return ""
+    locale = Locale.parse(current_locale())
+    if pattern in locale.datetime_skeletons:
+        pattern = locale.datetime_skeletons[pattern].pattern
+    return format_date(value, pattern, rebase=isinstance(value, dt.datetime))
 
 
 def time(value: dt.datetime | dt.time | None) -> str:
@@ -61,7 +71,7 @@ def minutes(count: int) -> str:
 
 
 def say(value: object) -> object:
-    """A parameter of a message as its reader wants it: dates, instants and money are formatted, the rest stays."""
+    """A parameter of a message as its reader wants it: dates, instants, money and words; the rest stays as it is."""
     if isinstance(value, amounts.Money):
         return money(value.amount)
     if isinstance(value, dt.datetime):
@@ -69,5 +79,7 @@ def say(value: object) -> object:
     if isinstance(value, dt.date):
         return date(value)
     if isinstance(value, dt.time):
-        return format_time(value, "HH:mm", rebase=False)
-    return value
+        return time(value)
+    if isinstance(value, Word):
+        return gettext(value.msgid)
+    return "–" if value is None else value

@@ -1,6 +1,6 @@
 """/login, /logout and the small choices of the user menu."""
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
@@ -25,6 +25,15 @@ def _login_limit() -> str:
 
 def _who_tries() -> str:
     return f"{request.remote_addr}|{request.form.get('username', '').strip().lower()[:60]}"
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """The first page of the user's rail."""
+    start = home_url()
+    if start == url_for("auth.home"):
+        abort(404)
+    return redirect(start)
 
 
 @bp.get("/login")

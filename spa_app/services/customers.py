@@ -1,0 +1,218 @@
+"""Customers: who they are, and who may be reached under which phone number."""
+
+import datetime as dt
+import re
+import unicodedata
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
+from spa_app.extensions import db
+from spa_app.models import Customer
+from spa_app.services import audit, phones
+from spa_app.services.actor import Actor
+from spa_app.services.transaction import atomic
+
+NAME_LENGTH = 200
+NOTE_LENGTH = 4000
+EMAIL_LENGTH = 254
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_AUDITED = ("full_name", "phone", "shares_phone_with_id", "email", "birth_date", "allergies", "note")
+
+
+def create_customer(
+    *,
+    full_name: str,
+    actor: Actor,
+    phone: str | None = None,
+    shares_phone: bool = False,
+    email: str | None = None,
+    birth_date: dt.date | None = None,
+    allergies: str = "",
+    note: str = "",
+) -> int:
+    """Add a customer and return their id. ``phone`` is taken as people write it (:func:`phones.normalise`).
+
+    A number that another customer has is refused with :class:`ConflictError` ``phone_taken``, which names them, unless
+    ``shares_phone`` says that both are reached there. Raises :class:`InvalidError` at the field that cannot be right.
+    """
+    values = clean_details(full_name=full_name, email=email, birth_date=birth_date, allergies=allergies, note=note)
+    values["phone"] = phones.normalise(phone)
+    with atomic() as session:
+        values["shares_phone_with_id"] = _phone_shared_with(values["phone"], shares_phone=shares_phone)
+        customer_id = session.execute(insert(Customer).values(values).returning(Customer.id)).scalar_one()
+        audit.record(
+            "customer_created", entity="customer", entity_id=customer_id, actor=actor, after=audited_values(values)
+        )
+    return customer_id
+
+
+def update_customer(
+    customer_id: int,
+    *,
+    full_name: str,
+    actor: Actor,
+    phone: str | None = None,
+    shares_phone: bool = False,
+    email: str | None = None,
+    birth_date: dt.date | None = None,
+    allergies: str = "",
+    note: str = "",
+) -> None:
+    """Replace a customer's details. Locks the customer. Raises as :func:`create_customer` does.
+
+    Who keeps their number keeps how they share it. When the first of a family leaves a shared number, the one who has
+    been on it longest becomes its first, and the others share with them.
+    """
+    values = clean_details(full_name=full_name, email=email, birth_date=birth_date, allergies=allergies, note=note)
+    values["phone"] = phones.normalise(phone)
+    with atomic() as session:
+        customer = session.get(Customer, customer_id, with_for_update=True, populate_existing=True)
+        if customer is None:
+            raise NotFoundError("not_found", N_("There is no such customer."))
+        before = {name: getattr(customer, name) for name in _AUDITED}
+        values["shares_phone_with_id"] = customer.shares_phone_with_id
+        if values["phone"] != customer.phone:
+            _hand_on_phone(customer)
+            values["shares_phone_with_id"] = _phone_shared_with(values["phone"], shares_phone=shares_phone)
+        changed = {name for name in _AUDITED if before[name] != values[name]}
+        if not changed:
+            return
+        for name in changed:
+            setattr(customer, name, values[name])
+        session.flush()
+        audit.record(
+            "customer_updated",
+            entity="customer",
+            entity_id=customer_id,
+            actor=actor,
+            before=audited_values({name: before[name] for name in changed}),
+            after=audited_values({name: values[name] for name in changed}),
+        )
+
+
+def add_imported_customers(rows: list[dict[str, Any]], *, actor: Actor) -> list[int]:
+    """Add many customers, whose details are clean, in the caller's transaction; their ids in the order of ``rows``."""
+    if not rows:
+        return []
+    statement = insert(Customer).returning(Customer.id, sort_by_parameter_order=True)
+    ids = db.session.scalars(statement, rows, execution_options={"render_nulls": True}).all()
+    audit.record_many(
+        "customer_imported",
+        entity="customer",
+        actor=actor,
+        after={
+            customer_id: audited_values({name: row[name] for name in _AUDITED})
+            for customer_id, row in zip(ids, rows, strict=True)
+        },
+    )
+    return list(ids)
+
+
+def fill_in_details(customer_id: int, values: dict[str, Any], *, actor: Actor) -> None:
+    """Write clean details, which were empty so far, in the caller's transaction."""
+    db.session.execute(update(Customer).where(Customer.id == customer_id).values(values))
+    audit.record(
+        "customer_updated", entity="customer", entity_id=customer_id, actor=actor, after=audited_values(values)
+    )
+
+
+def clean_details(
+    *, full_name: str, email: str | None, birth_date: dt.date | None, allergies: str, note: str
+) -> dict[str, Any]:
+    """What is typed about a customer, tidied to how it is stored. Raises :class:`InvalidError` at the field."""
+    name = clean_name(full_name)
+    address = clean_text(email or "", field="email", limit=EMAIL_LENGTH).lower()
+    if address and not _EMAIL.fullmatch(address):
+        raise InvalidError("email_invalid", N_("This is not an e-mail address."), field="email")
+    # A day of grace: the customer's own day may have begun where the server's has not.
+    if birth_date and not dt.date(1900, 1, 1) <= birth_date <= clock.now().date() + dt.timedelta(days=1):
+        raise InvalidError("birth_date_invalid", N_("This cannot be a date of birth."), field="birth_date")
+    return {
+        "full_name": name,
+        "email": address or None,
+        "birth_date": birth_date,
+        "allergies": clean_text(allergies, field="allergies", limit=NOTE_LENGTH),
+        "note": clean_text(note, field="note", limit=NOTE_LENGTH),
+    }
+
+
+def clean_name(full_name: str) -> str:
+    """A name, composed (NFC) and with single spaces. Raises :class:`InvalidError` at ``full_name``."""
+    name = " ".join(clean_text(full_name, field="full_name", limit=NAME_LENGTH, lines=False).split())
+    if not name:
+        raise InvalidError("name_missing", N_("Please give a name."), field="full_name")
+    return name
+
+
+def clean_text(text: str, *, field: str, limit: int, lines: bool = True) -> str:
+    """``text`` composed (NFC) and trimmed. Raises :class:`InvalidError` for control characters or too long a text.
+
+    Line breaks and tabs may stay where ``lines``. Marks that turn the direction of writing are refused: they make a
+    name look like another one.
+    """
+    composed = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip()
+    allowed = "\n\t" if lines else ""
+    if any(_is_control(char) and char not in allowed for char in composed):
+        raise InvalidError(
+            "control_character", N_("There is an invisible control character in this text."), field=field
+        )
+    if len(composed) > limit:
+        raise InvalidError("too_long", N_("At most %(limit)d characters are possible here."), field=field, limit=limit)
+    return composed
+
+
+def audited_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of a customer as they go into the audit log."""
+    return {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in values.items()}
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs") or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069"
+
+
+def _phone_shared_with(phone: str | None, *, shares_phone: bool) -> int | None:
+    """The customer whose number it first was, where the number is shared; ``None`` where it is free.
+
+    Locks that customer, so that they cannot leave the number meanwhile. Two who take a free number at once are told
+    apart by ``uq_customers_phone``.
+    """
+    if phone is None:
+        return None
+    holder = db.session.execute(
+        select(Customer.id, Customer.full_name)
+        .where(Customer.phone == phone, Customer.shares_phone_with_id.is_(None))
+        .with_for_update()
+    ).one_or_none()
+    if holder is None:
+        return None
+    if shares_phone:
+        return holder.id
+    raise ConflictError(
+        "phone_taken",
+        N_("%(name)s already has this phone number."),
+        field="phone",
+        ways_out=(
+            WayOut("open_customer", N_("Open %(name)s"), {"customer_id": holder.id, "name": holder.full_name}),
+            WayOut("share_phone", N_("They share this phone")),
+        ),
+        name=holder.full_name,
+        customer_id=holder.id,
+    )
+
+
+def _hand_on_phone(customer: Customer) -> None:
+    """Let the next in the family be the first on the number that ``customer`` is leaving."""
+    family = db.session.scalars(
+        select(Customer.id).where(Customer.shares_phone_with_id == customer.id).order_by(Customer.id).with_for_update()
+    ).all()
+    if not family:
+        return
+    customer.phone = None
+    db.session.flush()
+    heir, *others = family
+    db.session.execute(update(Customer).where(Customer.id == heir).values(shares_phone_with_id=None))
+    if others:
+        db.session.execute(update(Customer).where(Customer.id.in_(others)).values(shares_phone_with_id=heir))

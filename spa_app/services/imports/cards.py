@@ -1,0 +1,170 @@
+"""The card in a row: how many sessions are left, what they are worth, to when."""
+
+import datetime as dt
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from spa_app.errors import N_, InvalidError
+from spa_app.models import Service
+from spa_app.money import session_value, vat_within
+from spa_app.services.imports.table import Row
+from spa_app.services.imports.values import fold, parse_count, parse_date, parse_money
+
+CARD_COLUMNS = ("service", "total", "used", "left", "value", "expiry")
+Value = TypeVar("Value")
+NO_EXPIRY_DAYS = 3650  # the longest that a plan of our own may run (ck_plans_validity)
+
+
+@dataclass(frozen=True)
+class ImportedCard:
+    """A card as its row describes it. ``identity`` does not change when more sessions are used in the old system."""
+
+    service_id: int
+    sessions: int  # left
+    total_sessions: int
+    deferred_amount: int  # of what is left, without VAT
+    has_value: bool
+    has_code: bool
+    expiry_date: dt.date
+    identity: tuple[str, ...]
+
+
+class CardReader:
+    """Reads the cards of one file. Amounts are in ``currency``; ``today`` is the branch's date."""
+
+    def __init__(self, services: list[Service], *, today: dt.date, currency: str, locale: str) -> None:
+        self._today = today
+        self._currency = currency
+        self._locale = locale
+        # Of two services with alike names the one that is still sold is meant.
+        self._services = {fold(service.name): service for service in sorted(services, key=lambda s: s.is_active)}
+
+    def read(self, row: Row) -> tuple[ImportedCard | None, list[InvalidError]]:
+        """The card in the row, if there is one, and all that is wrong with it.
+
+        The value is the price of the whole card with VAT in it. Its net, by the service's rate, is spread over the
+        sessions as a sale's would be (:func:`session_value`): those used are gone, the rest is owed.
+        """
+        cells = row.cells
+        errors: list[InvalidError] = []
+
+        def read(parse: Callable[..., int | None], column: str, *args: str) -> int | None:
+            return _collect(errors, lambda: parse(cells.get(column, ""), column, *args))
+
+        total = read(parse_count, "total")
+        used = read(parse_count, "used")
+        left = read(parse_count, "left")
+        value = read(parse_money, "value", self._currency, self._locale)
+        if not errors and not cells.get("service") and not any((total, used, left, value)):
+            return None, []
+        expiry = _collect(errors, lambda: parse_date(cells.get("expiry", ""), "expiry"))
+        service = _collect(errors, lambda: self._find_service(cells))
+        counts = None if errors else _collect(errors, lambda: _agree(total, used, left))
+        if service is None or counts is None:
+            return None, errors
+        total_sessions, left_sessions = counts
+        net = (value or 0) - vat_within(value or 0, service.vat_rate_bp)
+        spent = (
+            session_value(
+                whole=net,
+                spent=0,
+                total_sessions=total_sessions,
+                sessions_gone=0,
+                sessions=total_sessions - left_sessions,
+            )
+            if total_sessions
+            else 0
+        )
+        code = cells.get("card_code", "").casefold()
+        sold = (code,) if code else (str(total_sessions), str(value), str(expiry))
+        card = ImportedCard(
+            service_id=service.id,
+            sessions=left_sessions,
+            total_sessions=total_sessions,
+            deferred_amount=net - spent,
+            has_value=value is not None,
+            expiry_date=expiry or self._today + dt.timedelta(days=NO_EXPIRY_DAYS),
+            has_code=bool(code),
+            identity=(fold(cells["service"]), *sold),
+        )
+        return card, errors
+
+    def left_out(self, card: ImportedCard) -> InvalidError | None:
+        """Why nothing is owed on the card any more, if so: its customer is imported, the card is not."""
+        if not card.sessions:
+            return InvalidError(
+                "card_used_up",
+                N_("All %(total)d sessions are used: there is no card to keep."),
+                field="left",
+                total=card.total_sessions,
+            )
+        if card.expiry_date < self._today:
+            return InvalidError(
+                "card_expired",
+                N_("Expired on %(date)s with %(left)d sessions left. To honour them, give a later date and run again."),
+                field="expiry",
+                date=card.expiry_date.strftime("%d/%m/%Y"),
+                left=card.sessions,
+            )
+        return None
+
+    def _find_service(self, cells: Mapping[str, str]) -> Service:
+        name = cells.get("service", "")
+        if not name:
+            raise InvalidError("service_missing", N_("There are sessions, but of which service?"), field="service")
+        service = self._services.get(fold(name))
+        if service is not None:
+            return service
+        near = difflib.get_close_matches(fold(name), self._services, n=3, cutoff=0.5)
+        if not near:
+            raise InvalidError(
+                "service_unknown", N_("There is no service “%(name)s”."), field="service", name=name[:100]
+            )
+        raise InvalidError(
+            "service_unknown_near",
+            N_("There is no service “%(name)s”. Is it %(near)s?"),
+            field="service",
+            name=name[:100],
+            near=", ".join(f"“{self._services[key].name}”" for key in near),
+        )
+
+
+def _agree(total: int | None, used: int | None, left: int | None) -> tuple[int, int]:
+    """Sessions in all, and left, of which any two give the third."""
+    if total is None and left is None:
+        raise InvalidError("sessions_missing", N_("How many sessions does the card have?"), field="total")
+    if total is None:
+        assert left is not None
+        return left + (used or 0), left
+    if used is not None and used > total:
+        raise InvalidError(
+            "used_over_total",
+            N_("%(used)d sessions used of %(total)d."),
+            field="used",
+            used=used,
+            total=total,
+        )
+    if left is not None and left > total:
+        raise InvalidError(
+            "left_over_total", N_("%(left)d sessions left of %(total)d."), field="left", left=left, total=total
+        )
+    if used is not None and left is not None and used + left != total:
+        raise InvalidError(
+            "counts_disagree",
+            N_("%(used)d sessions used and %(left)d left do not make %(total)d."),
+            field="total",
+            used=used,
+            left=left,
+            total=total,
+        )
+    return total, left if left is not None else total - (used or 0)
+
+
+def _collect(errors: list[InvalidError], parse: Callable[[], Value]) -> Value | None:
+    try:
+        return parse()
+    except InvalidError as error:
+        errors.append(error)
+        return None

@@ -1,0 +1,111 @@
+"""Carrying an import out, in one transaction."""
+
+from collections.abc import Callable
+
+from sqlalchemy import func, select
+
+from spa_app import clock
+from spa_app.errors import N_, NotFoundError
+from spa_app.models import Branch
+from spa_app.services import audit, ledger
+from spa_app.services.actor import Actor
+from spa_app.services.customers import add_imported_customers, fill_in_details
+from spa_app.services.imports.plan import ImportPlan, Person, PlannedCard, plan_import
+from spa_app.services.imports.table import Table
+from spa_app.services.ledger import Account, Posting
+from spa_app.services.transaction import atomic
+from spa_app.services.treatments import open_card
+
+ONE_AT_A_TIME = 0x73706131  # the advisory lock of imports
+CARDS_PER_ENTRY = 100  # each line of an entry is checked against all of it when the transaction commits
+
+
+def import_table(
+    table: Table,
+    *,
+    branch_id: int,
+    actor: Actor,
+    currency: str,
+    locale: str,
+    progress: Callable[[int, int], None],
+) -> ImportPlan:
+    """Store what :func:`plan_import` decides about the rows, all or nothing, and return what was decided.
+
+    Cards open in the branch with the sessions that are left, and what is owed on them is posted from opening balances.
+    Whoever and whatever came with an earlier import of these rows is left as it is, but for details that were empty.
+    ``progress`` is told (done, all) of customers and cards. Another import is waited for (3 s). Raises
+    :class:`ConflictError` when the desk gave one of the phones away meanwhile; nothing is stored then.
+    """
+    with atomic() as session:
+        session.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
+        branch = session.get(Branch, branch_id)
+        if branch is None:
+            raise NotFoundError("not_found", N_("There is no such branch."))
+        plan = plan_import(table, today=clock.today(branch.timezone), currency=currency, locale=locale)
+        total = len(plan.new_people) + len(plan.cards)
+        _store_people(plan, actor)
+        for done in range(0, len(plan.cards), CARDS_PER_ENTRY):
+            progress(len(plan.new_people) + done, total)
+            _store_cards(plan.cards[done : done + CARDS_PER_ENTRY], branch, actor)
+        progress(total, total)
+        audit.record(
+            "customers_imported",
+            entity="branch",
+            entity_id=branch.id,
+            actor=actor,
+            after={
+                "file": table.digest,
+                "rows": plan.rows,
+                "customers": len(plan.new_people),
+                "cards": len(plan.cards),
+                "deferred_amount": plan.deferred_amount,
+                "bad_rows": len(plan.bad),
+            },
+        )
+    return plan
+
+
+def _store_people(plan: ImportPlan, actor: Actor) -> None:
+    # Who shares a phone points at who had it first.
+    _add([person for person in plan.new_people if person.shares_phone_with is None], actor)
+    _add([person for person in plan.new_people if person.shares_phone_with is not None], actor)
+    for person in plan.known_people:
+        if person.id is not None and person.fills:
+            fill_in_details(person.id, person.fills, actor=actor)
+
+
+def _add(people: list[Person], actor: Actor) -> None:
+    rows = [
+        person.values
+        | {
+            "phone": person.phone,
+            "shares_phone_with_id": person.shares_phone_with.id if person.shares_phone_with else None,
+            "import_ref": person.import_ref,
+        }
+        for person in people
+    ]
+    for person, customer_id in zip(people, add_imported_customers(rows, actor=actor), strict=True):
+        person.id = customer_id
+
+
+def _store_cards(cards: list[PlannedCard], branch: Branch, actor: Actor) -> None:
+    postings = []
+    for planned in cards:
+        card = planned.card
+        assert planned.person.id is not None
+        treatment_id = open_card(
+            customer_id=planned.person.id,
+            branch=branch,
+            service_id=card.service_id,
+            sessions=card.sessions,
+            deferred_amount=card.deferred_amount,
+            expiry_date=card.expiry_date,
+            actor=actor,
+            import_ref=planned.import_ref,
+            reason=f"Imported: {card.sessions} of {card.total_sessions} sessions left",
+        )
+        postings.append(Posting(Account.DEFERRED_REVENUE, -card.deferred_amount, treatment_id=treatment_id))
+    owed = sum(planned.card.deferred_amount for planned in cards)
+    ledger.post(
+        "cards_imported", branch=branch, actor=actor, postings=[Posting(Account.OPENING_BALANCE, owed), *postings]
+    )

@@ -1,0 +1,73 @@
+"""A database with at least a row, and mostly two, in every table; each test's changes are rolled back."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from spa_app import clock, create_app
+from spa_app.config import Settings
+from spa_app.embedded import EmbeddedPostgres
+from spa_app.extensions import db
+from spa_app.models import JobRun
+from spa_app.services import billing, bookings, payments
+from spa_app.services.bookings import ItemRequest
+from spa_app.services.idempotency import once
+from spa_app.services.transaction import atomic
+from tests import factories
+from tests.books import assert_books_balance
+from tests.conftest import throw_away_databases
+
+
+@pytest.fixture(scope="module")
+def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a database in which each table holds committed rows made by the services."""
+    with throw_away_databases(postgres) as make:
+        url = make()
+        app = create_app(replace(settings, database_url=url))
+        with app.app_context():
+            _fill()
+            assert_books_balance()
+            db.session.remove()
+            db.engine.dispose()
+        yield url
+
+
+@pytest.fixture
+def connection(full_database: str) -> Iterator[psycopg.Connection]:
+    """A connection as the tables' owner; what it does is rolled back."""
+    with psycopg.connect(full_database) as connection:
+        yield connection
+        connection.rollback()
+
+
+def _fill() -> None:
+    spa = factories.make_spa()
+    manager = spa.manager
+    factories.make_customer()
+    factories.make_resource_type()
+    factories.make_plan([(spa.massage, 2)])
+    card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    factories.make_card(spa.customer, None, branch_id=spa.branch)
+    billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=manager)
+    now = factories.this_minute()
+    for hours, room in ((0, 0), (3, 1)):
+        item = ItemRequest(spa.facial, spa.therapists[0], spa.rooms[room], card)
+        factories.make_booking(spa, item, starts_at=now - dt.timedelta(hours=hours), status="completed")
+    factories.make_booking(spa, starts_at=now - dt.timedelta(hours=6), card=card)
+    factories.make_booking(spa, starts_at=now - dt.timedelta(hours=9), status="cancelled")
+    factories.make_booking(spa, starts_at=now - dt.timedelta(hours=12), status="completed")
+    undone = factories.make_booking(spa, starts_at=now - dt.timedelta(hours=15), status="completed")
+    with atomic() as session:
+        invoice = session.scalar(db.select(billing.Invoice.id).where(billing.Invoice.booking_id == undone))
+        payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
+    bookings.undo_complete(undone, actor=manager)
+    once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
+    with atomic() as session:
+        session.add_all(
+            JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
+            for day in (1, 2)
+        )

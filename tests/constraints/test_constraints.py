@@ -1,0 +1,281 @@
+"""Every named constraint and trigger of the schema refuses what it is there to refuse, by name."""
+
+import psycopg
+import pytest
+from psycopg import sql
+
+CONSTRAINTS = """
+    SELECT conname FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'x', 'f')
+    UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname LIKE 'uq%'
+    ORDER BY 1"""
+FOREIGN_KEYS = """
+    SELECT conname, conrelid::regclass::text, a.attname
+    FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+    WHERE connamespace = 'public'::regnamespace AND contype = 'f' ORDER BY 1"""
+TRIGGERS = """
+    SELECT tgname, tgrelid::regclass::text FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
+    WHERE NOT tgisinternal AND c.relnamespace = 'public'::regnamespace ORDER BY 1"""
+
+# An UPDATE of committed rows that breaks the constraint and no other one that is looked at before it.
+BREAKING_UPDATES = {
+    "ck_accounts_kind": "accounts SET kind = 'x'",
+    "ck_booking_items_occupied_covers_visit": "booking_items SET occupied = tstzrange(starts_at + '1 min', ends_at)",
+    "ck_booking_items_order": "booking_items SET ends_at = starts_at",
+    "ck_booking_items_price": "booking_items SET price_amount = -1",
+    "ck_bookings_cancel_reason": "bookings SET status = 'cancelled', cancel_reason = ''",
+    "ck_bookings_status": "bookings SET status = 'x'",
+    "ck_branch_hours_order": "branch_hours SET closes_at = opens_at",
+    "ck_branch_hours_weekday": "branch_hours SET weekday = 7",
+    "ck_branches_code": "branches SET code = 'q 1'",
+    "ck_branches_late_cancel_minutes": "branches SET late_cancel_minutes = -1",
+    "ck_branches_late_cancel_policy": "branches SET late_cancel_policy = 'x'",
+    "ck_branches_no_show_policy": "branches SET no_show_policy = 'x'",
+    "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
+    "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
+    "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",
+    "ck_customer_treatments_spent_not_negative": "customer_treatments SET recognised_amount = -1",
+    "ck_customer_treatments_status": "customer_treatments SET status = 'x'",
+    "ck_customer_treatments_total_not_negative": "customer_treatments SET total_sessions = -1",
+    "ck_customer_treatments_used_not_negative": "customer_treatments SET used_sessions = -1",
+    "ck_customer_treatments_value_within_deferred": "customer_treatments SET recognised_amount = deferred_amount + 1",
+    "ck_customer_treatments_within_total": "customer_treatments SET held_sessions = total_sessions + 1",
+    "ck_customers_credit": "customers SET credit_amount = -1",
+    "ck_customers_full_name": "customers SET full_name = ''",
+    "ck_customers_phone_e164": "customers SET phone = '0901234567'",
+    "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
+    "ck_invoice_lines_kind": "invoice_lines SET kind = 'x'",
+    "ck_invoice_lines_quantity": "invoice_lines SET quantity = 0",
+    "ck_invoices_credit_note_corrects": "invoices SET corrects_id = id WHERE kind = 'invoice'",
+    "ck_invoices_credit_note_negative": "invoices SET total_amount = 1 WHERE kind = 'credit_note'",
+    "ck_invoices_kind": "invoices SET kind = 'x', total_amount = -1 WHERE kind = 'invoice'",
+    "ck_invoices_paid": "invoices SET paid_amount = total_amount + 1 WHERE kind = 'invoice'",
+    "ck_invoices_status": "invoices SET status = 'x' WHERE status = 'open'",
+    "ck_invoices_status_follows_payments": "invoices SET status = 'paid' WHERE status = 'open'",
+    "ck_invoices_void": "invoices SET status = 'void' WHERE status = 'open'",
+    "ck_job_runs_job": "job_runs SET job = 'x'",
+    "ck_journal_entries_event": "journal_entries SET event = 'x'",
+    "ck_journal_lines_amount": "journal_lines SET amount = 0",
+    "ck_outbox_kind": "outbox SET kind = 'x'",
+    "ck_payments_amount": "payments SET amount = 0",
+    "ck_payments_method": "payments SET method = 'x'",
+    "ck_payments_reference": "payments SET method = 'card', reference = ''",
+    "ck_payments_tendered": "payments SET tendered_amount = amount - 1",
+    "ck_plan_items_sessions": "plan_items SET sessions = 0",
+    "ck_plans_price": "plans SET price_amount = -1",
+    "ck_plans_validity": "plans SET validity_days = 0",
+    "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
+    "ck_resource_types_kind": "resource_types SET kind = 'x'",
+    "ck_services_buffer_after": "services SET buffer_after_minutes = -1",
+    "ck_services_buffer_before": "services SET buffer_before_minutes = 121",
+    "ck_services_duration": "services SET duration_minutes = 0",
+    "ck_services_price": "services SET price_amount = -1",
+    "ck_services_vat_rate": "services SET vat_rate_bp = -1",
+    "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
+    "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
+    "ck_treatment_entries_visit_named": "treatment_entries SET booking_item_id = NULL WHERE kind = 'hold'",
+    "ck_users_locale": "users SET locale = 'x'",
+    "ck_users_role": "users SET role = 'x'",
+    "ck_users_theme": "users SET theme = 'x'",
+    "ex_booking_items_staff": (
+        "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
+        " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
+    ),
+    "ex_booking_item_resources_resource": (
+        "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
+        " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
+    ),
+    "uq_accounts_code": "accounts SET code = '1'",
+    "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
+    "uq_branches_code": "branches SET code = 'SAME'",
+    "uq_customer_treatments_import_ref": "customer_treatments SET import_ref = 'same'",
+    "uq_customers_phone": "customers SET phone = '+84901234567'",
+    "uq_invoice_lines_invoice_id_position": (
+        "invoice_lines SET invoice_id = (SELECT min(id) FROM invoices), position = 1"
+    ),
+    "uq_invoices_corrects_id": (
+        "invoices SET kind = 'credit_note', total_amount = -1, corrects_id = (SELECT min(id) FROM invoices)"
+    ),
+    "uq_invoices_live_booking": "invoices SET booking_id = (SELECT min(id) FROM bookings) WHERE kind = 'invoice'",
+    "uq_invoices_number": "invoices SET number = 'same'",
+    "uq_job_runs_job_branch_id_run_for": "job_runs SET run_for = '2026-01-01'",
+    "uq_plan_items_plan_id_service_id": "plan_items SET plan_id = (SELECT min(id) FROM plans), service_id = NULL",
+    "uq_plans_name": "plans SET name = 'same'",
+    "uq_resource_types_name": "resource_types SET name = 'same'",
+    "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
+    "uq_services_name": "services SET name = 'same'",
+    "uq_treatment_entries_live_hold": (
+        "treatment_entries SET kind = 'hold', sessions = -1, closed_by_id = NULL,"
+        " booking_item_id = (SELECT min(id) FROM booking_items)"
+    ),
+    "uq_treatment_entries_live_punch": (
+        "treatment_entries SET kind = CASE WHEN id % 2 = 0 THEN 'punch' ELSE 'forfeit' END, sessions = -1,"
+        " closed_by_id = NULL, booking_item_id = (SELECT min(id) FROM booking_items)"
+    ),
+    "uq_users_username": "users SET username = CASE WHEN id % 2 = 0 THEN 'Same' ELSE 'sAME' END",
+}
+
+# Targets of foreign keys: they hold an id that the primary key holds too, and fire only where that is gone.
+BREAKING_COPIES = {
+    "uq_bookings_id_status": (
+        "bookings",
+        "INSERT INTO bookings (id, branch_id, customer_id, status, starts_at, cancel_reason)"
+        " SELECT id, branch_id, customer_id, status, starts_at, cancel_reason FROM bookings",
+    ),
+    "uq_booking_items_id_occupied_occupies": (
+        "booking_items",
+        "INSERT INTO booking_items (id, booking_id, booking_status, position, service_id, staff_id, starts_at, ends_at,"
+        " occupied, price_amount, vat_rate_bp) SELECT id, booking_id, booking_status, position, service_id, staff_id,"
+        " starts_at, ends_at, occupied, price_amount, vat_rate_bp FROM booking_items WHERE NOT occupies",
+    ),
+}
+
+# trigger: (the constraint name that it reports, statements each of which it must refuse)
+BREAKING_STATEMENTS = {
+    **{
+        f"tr_{table}_append_only": (
+            f"tr_{table}_append_only",
+            (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"),
+        )
+        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
+    },
+    **{
+        f"tr_{table}_no_truncate": (f"tr_{table}_append_only", (f"TRUNCATE {table} CASCADE",))
+        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
+    },
+    "tr_customer_treatments_counters": (
+        "tr_customer_treatments_counters",
+        (
+            "UPDATE customer_treatments SET used_sessions = used_sessions + 1",
+            "UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1",
+            "UPDATE customer_treatments SET total_sessions = total_sessions + 1",
+            "INSERT INTO customer_treatments (customer_id, branch_id, total_sessions, deferred_amount, expiry_date)"
+            " SELECT customer_id, branch_id, 1, 0, expiry_date FROM customer_treatments LIMIT 1",
+        ),
+    ),
+    "tr_treatment_entries_counters": (
+        "tr_customer_treatments_counters",
+        (
+            "INSERT INTO treatment_entries (treatment_id, kind, sessions)"
+            " SELECT id, 'adjust', 1 FROM customer_treatments LIMIT 1",
+        ),
+    ),
+    "tr_invoices_issued": (
+        "tr_invoices_issued",
+        (
+            "UPDATE invoices SET total_amount = total_amount + 1",
+            "UPDATE invoices SET number = number || '!'",
+            "UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",
+            "DELETE FROM invoices",
+        ),
+    ),
+    "tr_invoices_sums": (
+        "tr_invoices_sums",
+        ("UPDATE invoices SET paid_amount = total_amount, status = 'paid' WHERE status = 'open'",),
+    ),
+    "tr_invoice_lines_sums": (
+        "tr_invoices_sums",
+        (
+            "INSERT INTO invoice_lines (invoice_id, position, kind, description, quantity, amount, vat_amount,"
+            " vat_rate_bp) SELECT min(id), 99, 'fee', 'x', 1, 5, 0, 0 FROM invoices",
+        ),
+    ),
+    "tr_payments_sums": (
+        "tr_invoices_sums",
+        (
+            "INSERT INTO payments (invoice_id, branch_id, method, amount, tendered_amount)"
+            " SELECT min(id), min(branch_id), 'cash', 1, 1 FROM invoices",
+        ),
+    ),
+    "tr_journal_entries_balanced": (
+        "tr_journal_entries_balanced",
+        (
+            "INSERT INTO journal_entries (branch_id, event, posted_on)"
+            " SELECT min(id), 'plan_sold', '2026-01-01' FROM branches",
+        ),
+    ),
+    "tr_journal_lines_balanced": (
+        "tr_journal_entries_balanced",
+        ("INSERT INTO journal_lines (entry_id, account_id, amount) SELECT min(id), 1110, 5 FROM journal_entries",),
+    ),
+}
+
+
+def _refusal(connection: psycopg.Connection, statement: str) -> str | None:
+    """The name of the constraint that refuses a statement, at once or at the commit; None when all is well."""
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except psycopg.IntegrityError as error:
+        return error.diag.constraint_name
+    return None
+
+
+def _without_triggers(connection: psycopg.Connection, table: str) -> None:
+    connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize("name", BREAKING_UPDATES)
+def test_a_constraint_refuses_by_its_name(connection, name):
+    update = BREAKING_UPDATES[name]
+    _without_triggers(connection, update.split()[0])
+
+    assert _refusal(connection, f"UPDATE {update}") == name
+
+
+@pytest.mark.parametrize("name", BREAKING_COPIES)
+def test_the_target_of_a_foreign_key_refuses_by_its_name(connection, name):
+    table, insert = BREAKING_COPIES[name]
+    connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT pk_{table} CASCADE")
+
+    assert _refusal(connection, insert) == name
+
+
+def test_every_foreign_key_refuses_by_its_name(connection):
+    keys = connection.execute(FOREIGN_KEYS).fetchall()
+    assert len(keys) > 50
+    refused = {}
+    for name, table, column in keys:
+        with connection.transaction(force_rollback=True):
+            _without_triggers(connection, table)
+            value = "tstzrange(NULL, NULL)" if column == "occupied" else "-1"
+            # A row that has the reference, if there is one: for the others it may be forbidden by a check.
+            refused[name] = _refusal(
+                connection,
+                f"UPDATE {table} SET {column} = {value}"
+                f" WHERE ctid = (SELECT ctid FROM {table} ORDER BY {column} NULLS LAST LIMIT 1)",
+            )
+
+    assert refused == {name: name for name, _, _ in keys}
+
+
+@pytest.mark.parametrize("name", BREAKING_STATEMENTS)
+def test_a_trigger_refuses_what_nothing_else_would(connection, name):
+    reported, statements = BREAKING_STATEMENTS[name]
+    table = dict(connection.execute(TRIGGERS).fetchall())[name]
+
+    assert [_refusal(connection, statement) for statement in statements] == [reported] * len(statements)
+    # The negative control: without it, the same statements go through or meet another guard.
+    connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
+    assert reported not in [_refusal(connection, statement) for statement in statements[:1]] or "_no_truncate" in name
+
+
+def test_nothing_in_the_schema_is_without_a_violating_case(connection):
+    constraints = {name for (name,) in connection.execute(CONSTRAINTS)}
+    keys = {name for name, _, _ in connection.execute(FOREIGN_KEYS)}
+    triggers = {name for name, _ in connection.execute(TRIGGERS)}
+
+    cased = BREAKING_UPDATES.keys() | BREAKING_COPIES.keys() | keys | BREAKING_STATEMENTS.keys()
+
+    assert constraints | triggers == cased
+    assert all(name.startswith(("ck_", "uq_", "ex_", "fk_", "tr_")) for name in cased)
+
+
+def test_an_entry_may_be_closed_once_and_only_that(connection):
+    open_entry = "WHERE id = (SELECT min(id) FROM treatment_entries WHERE kind = 'purchase')"
+
+    assert _refusal(connection, f"UPDATE treatment_entries SET closed_by_id = id, reason = 'x' {open_entry}")
+    assert _refusal(connection, f"UPDATE treatment_entries SET closed_by_id = id {open_entry}") is None
+    assert _refusal(connection, f"UPDATE treatment_entries SET closed_by_id = NULL {open_entry}")
+    assert _refusal(connection, f"UPDATE treatment_entries SET closed_by_id = id {open_entry}")

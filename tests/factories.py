@@ -1,0 +1,327 @@
+"""Committed rows for tests: plain functions that need an application context and return ids.
+
+What has rules (cards, bookings, invoices) is made by the services, so that the books balance from the start.
+"""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from spa_app import clock
+from spa_app.extensions import db
+from spa_app.models import (
+    Branch,
+    BranchHours,
+    Customer,
+    CustomerTreatment,
+    InvoiceLine,
+    Plan,
+    PlanItem,
+    Resource,
+    ResourceType,
+    Service,
+    ServiceResource,
+    Staff,
+    StaffSkill,
+    User,
+    UserBranch,
+)
+from spa_app.money import vat_within
+from spa_app.services import billing, bookings, ledger, payments, treatments
+from spa_app.services.actor import SYSTEM, Actor
+from spa_app.services.bookings import ItemRequest
+from spa_app.services.ledger import Account, Posting
+from spa_app.services.transaction import atomic
+
+PASSWORD = "correct horse battery"
+_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Spa:
+    """A branch that can work: two therapists and two rooms, who and which do for each of three services.
+
+    ``facial`` takes 60 minutes and 10 of clean-up; ``massage`` 90, with 5 before and 15 after; ``consultation`` 30, no
+    room and no buffers. ``plan`` is 10 × facial for 1,000,000 with 8 % VAT. The other branch has its own.
+    """
+
+    branch: int
+    therapists: tuple[int, int]
+    rooms: tuple[int, int]
+    room_type: int
+    facial: int
+    massage: int
+    consultation: int
+    plan: int
+    customer: int
+    receptionist: Actor
+    therapist: Actor
+    manager: Actor
+    owner: Actor
+    other_branch: int
+    other_therapist: int
+    other_room: int
+    other_receptionist: Actor
+
+
+def make_spa() -> Spa:
+    """Fill an empty database with a :class:`Spa`. User names: reception, therapist, manager, owner, reception7."""
+    with atomic():
+        branch, other = make_branch(code="Q1"), make_branch(code="Q7")
+        room_type = make_resource_type("Treatment room")
+        rooms = (make_room(branch, room_type, "Room 1"), make_room(branch, room_type, "Room 2"))
+        facial = make_service("Basic Facial", minutes=60, after=10, price=450_000, room_types=[room_type])
+        massage = make_service("Hot Stone", minutes=90, before=5, after=15, price=800_000, room_types=[room_type])
+        consultation = make_service("Consultation", minutes=30, price=100_000)
+        skills = (facial, massage, consultation)
+        therapists = (make_staff(branch, skills, "Hồng"), make_staff(branch, skills, "Anh"))
+        return Spa(
+            branch=branch,
+            therapists=therapists,
+            rooms=rooms,
+            room_type=room_type,
+            facial=facial,
+            massage=massage,
+            consultation=consultation,
+            plan=make_plan([(facial, 10)], price=1_000_000, name="10 × Basic Facial"),
+            customer=make_customer("Lê Thị Mai"),
+            receptionist=actor_of(make_user("receptionist", [branch], username="reception")),
+            therapist=actor_of(make_user("therapist", [branch], username="therapist", staff_id=therapists[0])),
+            manager=actor_of(make_user("manager", [branch], username="manager")),
+            owner=actor_of(make_user("owner", username="owner")),
+            other_branch=other,
+            other_therapist=make_staff(other, skills, "Lan"),
+            other_room=make_room(other, room_type, "Room 1"),
+            other_receptionist=actor_of(make_user("receptionist", [other], username="reception7")),
+        )
+
+
+def make_branch(
+    *, code: str | None = None, timezone: str = "Asia/Ho_Chi_Minh", opens: str = "08:00", closes: str = "21:00"
+) -> int:
+    """A branch that is open every day."""
+    code = code or f"B{next(_serial)}"
+    branch = _add(Branch(code=code, name=f"Spa {code}", timezone=timezone))
+    with atomic() as session:
+        session.add_all(
+            BranchHours(
+                branch_id=branch,
+                weekday=weekday,
+                opens_at=dt.time.fromisoformat(opens),
+                closes_at=dt.time.fromisoformat(closes),
+            )
+            for weekday in range(7)
+        )
+    return branch
+
+
+def make_resource_type(name: str | None = None, kind: str = "room") -> int:
+    """A type of room or equipment."""
+    return _add(ResourceType(name=name or f"Type {next(_serial)}", kind=kind))
+
+
+def make_room(branch_id: int, type_id: int, name: str | None = None) -> int:
+    """A room (or machine) of a type."""
+    return _add(Resource(branch_id=branch_id, type_id=type_id, name=name or f"Room {next(_serial)}"))
+
+
+def make_service(
+    name: str | None = None,
+    *,
+    minutes: int = 60,
+    before: int = 0,
+    after: int = 0,
+    price: int = 450_000,
+    vat_rate_bp: int = 800,
+    room_types: Iterable[int] = (),
+) -> int:
+    """A service, with the types of room that it needs."""
+    service = _add(
+        Service(
+            name=name or f"Service {next(_serial)}",
+            duration_minutes=minutes,
+            buffer_before_minutes=before,
+            buffer_after_minutes=after,
+            price_amount=price,
+            vat_rate_bp=vat_rate_bp,
+        )
+    )
+    with atomic() as session:
+        session.add_all(ServiceResource(service_id=service, type_id=type_id) for type_id in room_types)
+    return service
+
+
+def make_staff(branch_id: int, skills: Iterable[int] = (), name: str | None = None) -> int:
+    """A therapist who performs the services ``skills``."""
+    staff = _add(Staff(branch_id=branch_id, full_name=name or f"Therapist {next(_serial)}"))
+    with atomic() as session:
+        session.add_all(StaffSkill(staff_id=staff, service_id=service_id) for service_id in skills)
+    return staff
+
+
+def make_plan(
+    items: Sequence[tuple[int | None, int]],
+    *,
+    price: int = 1_000_000,
+    days: int = 365,
+    vat_rate_bp: int = 800,
+    name: str | None = None,
+) -> int:
+    """A plan of ``(service id or None, sessions)``."""
+    plan = _add(
+        Plan(name=name or f"Plan {next(_serial)}", price_amount=price, vat_rate_bp=vat_rate_bp, validity_days=days)
+    )
+    for service_id, sessions in items:
+        _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions))
+    return plan
+
+
+def make_customer(full_name: str | None = None, phone: str | None = None) -> int:
+    """A customer, with a phone number of their own unless one is given."""
+    number = next(_serial)
+    return _add(Customer(full_name=full_name or f"Customer {number}", phone=phone or f"+849{number:08d}"))
+
+
+def make_user(
+    role: str, branch_ids: Iterable[int] = (), *, username: str | None = None, staff_id: int | None = None
+) -> int:
+    """A login whose password is :data:`PASSWORD`."""
+    username = username or f"user{next(_serial)}"
+    user = _add(User(username=username, password_hash=_HASH, full_name=username.title(), role=role, staff_id=staff_id))
+    with atomic() as session:
+        session.add_all(UserBranch(user_id=user, branch_id=branch_id) for branch_id in branch_ids)
+    return user
+
+
+def actor_of(user_id: int) -> Actor:
+    """The actor that a request of this user has."""
+    user = db.session.get_one(User, user_id)
+    mine = select(UserBranch.branch_id).where(UserBranch.user_id == user_id)
+    query = select(Branch.id) if user.role == "owner" else mine
+    return Actor(user.id, user.role, frozenset(db.session.execute(query).scalars()), ip="192.0.2.7")
+
+
+def make_card(
+    customer_id: int,
+    service_id: int | None,
+    *,
+    branch_id: int,
+    sessions: int = 10,
+    price: int = 1_000_000,
+    vat_rate_bp: int = 800,
+    expiry_date: dt.date | None = None,
+    actor: Actor = SYSTEM,
+) -> int:
+    """A card sold for ``price`` (VAT in it) and paid in cash; a date in the past is taken as it is."""
+    with atomic() as session:
+        plan = make_plan([(service_id, sessions)], price=price, vat_rate_bp=vat_rate_bp)
+        if expiry_date is None:
+            invoice = billing.sell_plan(customer_id=customer_id, plan_id=plan, branch_id=branch_id, actor=actor)
+            payments.take_payment(invoice, method="cash", amount=price, actor=actor)
+            return cards_of(invoice)[0]
+        branch = session.get_one(Branch, branch_id)
+        deferred = price - vat_within(price, vat_rate_bp)
+        card = treatments.open_card(
+            customer_id=customer_id,
+            branch=branch,
+            service_id=service_id,
+            plan_id=plan,
+            sessions=sessions,
+            deferred_amount=deferred,
+            expiry_date=expiry_date,
+            actor=actor,
+        )
+        ledger.post(
+            "cards_imported",
+            branch=branch,
+            actor=actor,
+            postings=[
+                Posting(Account.OPENING_BALANCE, deferred),
+                Posting(Account.DEFERRED_REVENUE, -deferred, treatment_id=card),
+            ],
+        )
+        return card
+
+
+def cards_of(invoice_id: int) -> list[int]:
+    """The cards that an invoice sold, in the order of the plan."""
+    query = (
+        select(CustomerTreatment.id)
+        .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
+        .where(InvoiceLine.invoice_id == invoice_id)
+        .order_by(CustomerTreatment.id)
+    )
+    return list(db.session.execute(query).scalars())
+
+
+def make_booking(
+    spa: Spa,
+    *items: ItemRequest,
+    status: str = "confirmed",
+    starts_at: dt.datetime | None = None,
+    customer_id: int | None = None,
+    card: int | None = None,
+    actor: Actor = SYSTEM,
+) -> int:
+    """A visit brought to ``status``; of one facial by the first therapist in the first room, unless items are given.
+
+    Starts at this minute unless told otherwise, so that it can be started. ``card`` prepays the facial.
+    """
+    default = ItemRequest(spa.facial, spa.therapists[0], spa.rooms[0], card)
+    booking = bookings.book(
+        customer_id=customer_id or spa.customer,
+        branch_id=spa.branch,
+        starts_at=starts_at or this_minute(),
+        items=items or [default],
+        actor=actor,
+        tentative=status == "pending",
+    )
+    if status in ("in_progress", "completed"):
+        bookings.start(booking, actor=actor)
+    if status == "completed":
+        bookings.complete(booking, actor=actor)
+    if status == "cancelled":
+        bookings.cancel(booking, reason="changed plans", actor=actor)
+    if status == "no_show":
+        bookings.mark_no_show(booking, actor=actor)
+    return booking
+
+
+def this_minute() -> dt.datetime:
+    """The present instant without its seconds."""
+    return clock.now().replace(second=0, microsecond=0)
+
+
+def local_at(branch_id: int, time: str, *, days: int = 0) -> dt.datetime:
+    """The instant at which the branch's clocks show ``time`` (``10:00``), so many days from today."""
+    timezone = db.session.get_one(Branch, branch_id).timezone
+    return clock.at_local(clock.today(timezone) + dt.timedelta(days=days), dt.time.fromisoformat(time), timezone)
+
+
+def tomorrow_at(branch_id: int, time: str) -> dt.datetime:
+    """The instant at which the branch's clocks show ``time`` (``10:00``) tomorrow."""
+    return local_at(branch_id, time, days=1)
+
+
+def login(client: FlaskClient, username: str) -> None:
+    """Make ``client`` a session of that user, as a successful login leaves it; for sweeps over many roles."""
+    with client.application.app_context():
+        user_id = db.session.execute(select(User.id).where(User.username == username)).scalar_one()
+    with client.session_transaction() as session:
+        session.clear()
+        session.permanent = True
+        session["_user_id"] = str(user_id)
+        session["_fresh"] = True
+
+
+def _add(row: object) -> int:
+    with atomic() as session:
+        session.add(row)
+        session.flush()
+        return row.id

@@ -1,0 +1,115 @@
+"""Proving the books: silent when they are right, and naming each fault when something got past every constraint."""
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import text
+
+from spa_app.extensions import db
+from spa_app.models import AuditLog, CustomerTreatment, Invoice
+from spa_app.services import bookings, expiry, payments, reconciliation
+from spa_app.services.actor import SYSTEM
+from tests.factories import Spa, make_booking, make_card
+
+
+@pytest.fixture
+def busy_spa(spa: Spa) -> Spa:
+    """A spa with cards, visits of each kind, an unpaid, a partly paid and a credited invoice, and an expired card."""
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=5)
+    make_booking(spa, card=card, status="completed")
+    soon = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0)
+    make_booking(spa, card=card, starts_at=soon + dt.timedelta(days=1))
+    make_booking(spa, card=card, starts_at=soon + dt.timedelta(days=2), status="cancelled")
+    paid = make_booking(spa, starts_at=soon - dt.timedelta(hours=5), status="completed")
+    (invoice_id,) = db.session.execute(text("SELECT id FROM invoices WHERE booking_id = :id"), {"id": paid}).one()
+    payments.take_payment(invoice_id, method="cash", amount=450_000, actor=SYSTEM)
+    bookings.undo_complete(paid, actor=SYSTEM)
+    bookings.complete(paid, actor=SYSTEM)
+    (again,) = db.session.execute(text("SELECT max(id) FROM invoices")).one()
+    payments.take_payment(again, method="store_credit", amount=200_000, actor=SYSTEM)
+    make_card(spa.customer, None, branch_id=spa.branch, expiry_date=dt.date(2020, 1, 1))
+    expiry.expire_due()
+    return spa
+
+
+def _force(statement: str) -> None:
+    """Change stored rows behind every trigger's back, as only a superuser or a broken disk can."""
+    db.session.execute(text("SET LOCAL session_replication_role = replica"))
+    db.session.execute(text(statement))
+    db.session.commit()
+
+
+def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
+    assert reconciliation.list_faults() == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("UPDATE customer_treatments SET used_sessions = used_sessions + 1 WHERE used_sessions = 1", "card_counters"),
+        ("UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1", "card_counters"),
+        ("DELETE FROM treatment_entries WHERE kind = 'expire'", "card_counters"),
+        ("UPDATE customer_treatments SET recognised_amount = 1 WHERE used_sessions = 1", "card_amounts"),
+        ("UPDATE customer_treatments SET status = 'frozen' WHERE status = 'active'", "card_status"),
+        (
+            "UPDATE customer_treatments SET deferred_amount = deferred_amount + 1 WHERE used_sessions = 1",
+            "card_liability",
+        ),
+        ("UPDATE journal_lines SET amount = amount - 1 WHERE account_id = 2110 AND amount > 0", "card_liability"),
+        ("DELETE FROM journal_lines WHERE id = (SELECT max(id) FROM journal_lines)", "journal_balance"),
+        ("UPDATE invoices SET paid_amount = 1 WHERE status = 'partly_paid'", "invoice_sums"),
+        ("UPDATE invoice_lines SET amount = amount + 1 WHERE kind = 'plan'", "invoice_sums"),
+        ("DELETE FROM payments WHERE method = 'store_credit'", "invoice_sums"),
+        ("UPDATE journal_lines SET amount = amount * 2 WHERE account_id = 1310 AND amount < 0", "invoice_receivable"),
+        ("UPDATE invoice_counters SET last_number = last_number + 1", "invoice_numbers"),
+        ("UPDATE customers SET credit_amount = credit_amount + 1 WHERE credit_amount > 0", "store_credit"),
+        ("UPDATE treatment_entries SET closed_by_id = id WHERE kind = 'punch'", "visit_sessions"),
+        ("DELETE FROM invoices WHERE status = 'partly_paid'", "visit_invoice"),
+    ],
+)
+def test_each_fault_is_named(busy_spa: Spa, statement: str, code: str):
+    _force(statement)
+
+    faults = reconciliation.list_faults()
+
+    assert code in {fault.code for fault in faults}
+    assert all(str(fault.entity_id) in fault.text for fault in faults)
+
+
+def test_every_check_has_a_fault_that_it_finds():
+    marks = test_each_fault_is_named.pytestmark
+    assert {code for _, code in marks[0].args[1]} == set(reconciliation.CHECKS)
+
+
+def test_caches_are_written_anew_from_history_and_the_fix_is_audited(busy_spa: Spa):
+    _force(
+        "UPDATE customer_treatments SET used_sessions = 0, held_sessions = 0, recognised_amount = 0, status = 'frozen'"
+    )
+    _force("UPDATE invoices SET paid_amount = 0, status = 'open' WHERE status = 'partly_paid'")
+    _force("UPDATE customers SET credit_amount = 0")
+    faults = reconciliation.list_faults()
+
+    reconciliation.fix_caches(faults, actor=SYSTEM)
+
+    assert reconciliation.list_faults() == []
+    fixes = db.session.query(AuditLog).where(AuditLog.action == "cache_fixed").count()
+    assert fixes == len(faults) > 0
+    card = db.session.query(CustomerTreatment).order_by(CustomerTreatment.id).first()
+    assert (card.used_sessions, card.held_sessions, card.status) == (1, 1, "active")
+    assert {row.status for row in db.session.query(Invoice).where(Invoice.paid_amount == 200_000)} == {"partly_paid"}
+
+
+def test_a_card_whose_last_day_was_yesterday_is_no_fault_before_the_night_s_run(spa: Spa):
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    make_card(spa.customer, None, branch_id=spa.branch, expiry_date=yesterday)
+    _force("UPDATE customer_treatments SET status = 'active'")
+
+    assert reconciliation.list_faults() == []
+
+
+def test_a_card_that_no_night_has_expired_for_a_week_is_a_fault(spa: Spa):
+    last_week = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=7)
+    make_card(spa.customer, None, branch_id=spa.branch, expiry_date=last_week)
+    _force("UPDATE customer_treatments SET status = 'active'")
+
+    assert [fault.code for fault in reconciliation.list_faults()] == ["card_status"]

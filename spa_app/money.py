@@ -54,7 +54,7 @@ def session_value(*, whole: int, spent: int, total_sessions: int, sessions_gone:
 
 def format_money(amount: int, currency: str, locale: str) -> str:
     """``1500000`` as ``1.500.000 ₫`` (vi) or ``₫1,500,000`` (en)."""
-    return format_currency(_major(amount, currency), currency, locale=locale)
+    return format_currency(to_major(amount, currency), currency, locale=locale)
 
 
 def parse_amount(text: str, currency: str, locale: str) -> int:
@@ -87,5 +87,6 @@ def _ungroup(digits: str, mark: str) -> str:
     return head + "".join(groups)
 
 
-def _major(amount: int, currency: str) -> Decimal:
+def to_major(amount: int, currency: str) -> Decimal:
+    """Minor units as a number of the currency itself: cents as euros, đồng as đồng."""
     return Decimal(amount).scaleb(-get_currency_precision(currency))

@@ -29,6 +29,7 @@ from spa_app.embedded import EmbeddedPostgres, EmbeddedRedis
 from spa_app.embedded.kept import free_port
 from spa_app.extensions import db
 from tests import factories
+from tests.concurrency.table import pytest_terminal_summary  # noqa: F401 - a hook works from the first conftest only
 
 _TEMPLATE = "spa_template"
 

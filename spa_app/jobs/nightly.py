@@ -2,7 +2,7 @@
 
 import structlog
 
-from spa_app.services import expiry
+from spa_app.services import expiry, idempotency
 
 log = structlog.get_logger()
 
@@ -21,3 +21,8 @@ def expire_due_treatments() -> int:
                 amount=run.amount,
             )
     return sum(run.cards for run in runs)
+
+
+def forget_old_forms() -> int:
+    """Forget the idempotency keys that nobody will send again, and return how many those were."""
+    return idempotency.forget_old()

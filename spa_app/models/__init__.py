@@ -8,7 +8,7 @@ from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
-from spa_app.models.treatment import CustomerTreatment, TreatmentEntry
+from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "TreatmentEntry",
     "User",
     "UserBranch",
+    "derive_status",
 ]

@@ -126,3 +126,14 @@ class TreatmentEntry(Base):
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+def derive_status(card: CustomerTreatment, today: dt.date) -> str:
+    """The status that the facts give a card on ``today``, a date of its branch (1-product, *Treatment cards*)."""
+    if card.cancelled_at is not None:
+        return "cancelled"
+    if card.frozen_on is not None:
+        return "frozen"
+    if card.used_sessions == card.total_sessions:
+        return "completed"
+    return "expired" if card.expiry_date < today or card.expired_sessions else "active"

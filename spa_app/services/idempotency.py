@@ -1,16 +1,20 @@
 """A form is acted on once, however often it is sent."""
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from spa_app import clock
 from spa_app.errors import N_, ConflictError
 from spa_app.extensions import db
 from spa_app.models import IdempotencyKey
 from spa_app.services.actor import Actor
-from spa_app.services.transaction import in_transaction
+from spa_app.services.transaction import atomic, in_transaction
+
+KEPT_FOR = dt.timedelta(days=30)  # no browser sends a form again after so long
 
 
 def once(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor, work: Callable[[], int]) -> int:
@@ -34,6 +38,13 @@ def once(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor, work: C
         return result
 
     return in_transaction(claim_and_work)
+
+
+def forget_old() -> int:
+    """Forget the keys of forms sent more than a month ago, and return how many those were."""
+    with atomic() as session:
+        old = delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT_FOR)
+        return len(session.execute(old.returning(IdempotencyKey.key)).all())
 
 
 def _first_result(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor) -> int:

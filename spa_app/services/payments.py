@@ -1,36 +1,41 @@
 """Payments for issued invoices: the only place that writes them. Rules: 1-product, *Money*."""
 
-from sqlalchemy import select
-
-from spa_app.errors import N_, ConflictError, InvalidError, WayOut, WrongStateError
-from spa_app.extensions import db
+from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
 from spa_app.services import audit, ledger
 from spa_app.services.actor import Actor
-from spa_app.services.billing import lock_invoice
+from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
 from spa_app.services.transaction import atomic
 
 
 def take_payment(
-    invoice_id: int, *, method: str, amount: int, actor: Actor, reference: str = "", tendered_amount: int | None = None
+    invoice_id: int,
+    *,
+    method: str,
+    amount: int | None,
+    actor: Actor,
+    reference: str = "",
+    tendered_amount: int | None = None,
 ) -> int:
     """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the customer.
 
-    ``tendered_amount`` is the cash handed over; the change is what exceeds ``amount``. Raises :class:`InvalidError` at
-    the field for an unknown method, a missing reference or an amount below one, :class:`WrongStateError` when nothing
-    is to be paid, and :class:`ConflictError` for more than is left.
+    ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds
+    ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
+    one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
     """
     with atomic() as session:
         invoice = lock_invoice(invoice_id, actor=actor)
+        if amount is None and invoice.due_amount > 0:
+            amount = invoice.due_amount
         _check_payment(method=method, amount=amount, reference=reference, tendered_amount=tendered_amount)
-        if invoice.due_amount < 1:
+        if amount is None or invoice.due_amount < 1:
             raise WrongStateError(
                 "not_payable",
                 N_("Invoice %(number)s is %(status)s: nothing is left to pay."),
                 number=invoice.number,
-                status=invoice.status,
+                status=Word(STATUS_WORDS[invoice.status]),
             )
         if amount > invoice.due_amount:
             raise ConflictError(
@@ -78,23 +83,21 @@ def take_payment(
         return payment.id
 
 
-def _check_payment(*, method: str, amount: int, reference: str, tendered_amount: int | None) -> None:
+def _check_payment(*, method: str, amount: int | None, reference: str, tendered_amount: int | None) -> None:
     if method not in PAYMENT_METHODS:
         raise InvalidError("method_unknown", N_("Choose how the customer pays."), field="method")
-    if amount < 1:
+    if amount is not None and amount < 1:
         raise InvalidError("amount_not_positive", N_("The amount must be more than zero."), field="amount")
     if method in ("card", "bank_transfer") and not reference:
         raise InvalidError("reference_missing", N_("Card and transfer need a reference."), field="reference")
-    if tendered_amount is not None and (method != "cash" or tendered_amount < amount):
+    if tendered_amount is not None and (method != "cash" or tendered_amount < (amount or 0)):
         raise InvalidError(
             "tendered_too_small", N_("The cash handed over does not cover the amount."), field="tendered_amount"
         )
 
 
 def _spend_credit(customer_id: int, amount: int) -> None:
-    customer = db.session.execute(
-        select(Customer).where(Customer.id == customer_id).with_for_update().execution_options(populate_existing=True)
-    ).scalar_one()
+    customer = lock_customer(customer_id)
     if customer.credit_amount < amount:
         raise ConflictError(
             "no_credit",
@@ -102,4 +105,5 @@ def _spend_credit(customer_id: int, amount: int) -> None:
             field="amount",
             credit=Money(customer.credit_amount),
         )
-    customer.credit_amount -= amount
+    # By the database's own arithmetic: so the constraint holds even for one who read it too early.
+    customer.credit_amount = Customer.credit_amount - amount

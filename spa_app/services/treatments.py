@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, insert, or_, se
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut
 from spa_app.extensions import db
-from spa_app.models import Branch, CustomerTreatment, Service, TreatmentEntry
+from spa_app.models import Branch, CustomerTreatment, Service, TreatmentEntry, derive_status
 from spa_app.money import session_value
 from spa_app.services import ledger
 from spa_app.services.actor import Actor
@@ -21,9 +21,13 @@ from spa_app.services.ledger import Account, Posting
 
 PAY_VISIT = WayOut("pay_visit", N_("Let the customer pay for this visit"))
 OTHER_CARD = WayOut("choose_card", N_("Choose another card"))
-SELL_PLAN = WayOut("sell_plan", N_("Sell a package"))
 EXTEND = WayOut("extend_card", N_("Ask a manager to extend the card"))
 UNFREEZE = WayOut("unfreeze_card", N_("Unfreeze the card"))
+
+
+def sell_plan_way(customer_id: int) -> WayOut:
+    """The way out of a card that cannot be used: a new one for its customer."""
+    return WayOut("sell_plan", N_("Sell a package"), {"customer_id": customer_id})
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,6 @@ def lock_cards(treatment_ids: Iterable[int]) -> dict[int, CustomerTreatment]:
         .execution_options(populate_existing=True)
     )
     return {card.id: card for card in db.session.execute(query).scalars()}
-
-
-def derive_status(card: CustomerTreatment, today: dt.date) -> str:
-    """The status that the facts give a card on ``today``, a date of its branch (1-product, *Treatment cards*)."""
-    if card.cancelled_at is not None:
-        return "cancelled"
-    if card.frozen_on is not None:
-        return "frozen"
-    if card.used_sessions == card.total_sessions:
-        return "completed"
-    return "expired" if card.expiry_date < today or card.expired_sessions else "active"
 
 
 def open_card(
@@ -111,7 +104,7 @@ def check_usable(
     """
     if card is None:
         raise InvalidError("card_unknown", N_("There is no such card."), field=field, ways_out=(OTHER_CARD, PAY_VISIT))
-    ways_out = (OTHER_CARD, PAY_VISIT, SELL_PLAN)
+    ways_out = (OTHER_CARD, PAY_VISIT, sell_plan_way(customer_id))
     if card.customer_id != customer_id:
         raise InvalidError(
             "card_of_other",
@@ -136,7 +129,7 @@ def check_usable(
             "card_expired",
             N_("Card %(card)s is valid to %(date)s, which is before this visit."),
             field=field,
-            ways_out=(EXTEND, PAY_VISIT, SELL_PLAN),
+            ways_out=(EXTEND, PAY_VISIT, sell_plan_way(customer_id)),
             card=_label(card),
             date=card.expiry_date,
         )
@@ -150,7 +143,7 @@ def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: 
             "card_used_up",
             N_("Card %(card)s has no session left: of %(total)s, %(used)s used and %(held)s reserved."),
             field=field,
-            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
             card=_label(card),
             total=card.total_sessions,
             used=card.used_sessions,
@@ -161,7 +154,7 @@ def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: 
 
 def release_hold(card: CustomerTreatment, *, item_id: int, actor: Actor, reason: str = "") -> None:
     """Give a reserved session back. Raises :class:`ConflictError` when none is reserved for the item."""
-    hold_id = _live_entry(item_id, "hold")
+    hold_id = _require_hold(card, item_id)
     (release_id,) = _append(card, [_Entry("release", 1)], item_id=item_id, actor=actor, reason=reason)
     _close(hold_id, release_id)
 
@@ -182,13 +175,9 @@ def forfeit_session(card: CustomerTreatment, *, item_id: int, branch: Branch, ac
 
 def return_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor, reason: str) -> None:
     """Take a punch or forfeit back and reserve the session for the item again; its revenue is reversed to the đồng."""
-    used = db.session.execute(
-        select(TreatmentEntry).where(
-            TreatmentEntry.booking_item_id == item_id,
-            TreatmentEntry.kind.in_(("punch", "forfeit")),
-            TreatmentEntry.closed_by_id.is_(None),
-        )
-    ).scalar_one()
+    used = _find_live(item_id, "punch", "forfeit")
+    if used is None:
+        raise ConflictError("no_punch", N_("No session was taken for this visit, so none can come back."))
     unpunch_id, _ = _append(
         card,
         [_Entry("unpunch", 1, -used.value_amount), _Entry("hold", -1)],
@@ -298,7 +287,7 @@ def cancel_unused_card(card: CustomerTreatment, *, actor: Actor, reason: str) ->
 def _use_held(
     card: CustomerTreatment, kind: str, *, item_id: int, branch: Branch, actor: Actor, reason: str = ""
 ) -> None:
-    hold_id = _live_entry(item_id, "hold")
+    hold_id = _require_hold(card, item_id)
     value = _value(card, 1)
     release_id, used_id = _append(
         card, [_Entry("release", 1), _Entry(kind, -1, value)], item_id=item_id, actor=actor, reason=reason
@@ -358,21 +347,25 @@ def _close(entry_id: int, closed_by_id: int) -> None:
     )
 
 
-def _live_entry(item_id: int, kind: str) -> int:
-    entry_id = db.session.execute(
-        select(TreatmentEntry.id).where(
-            TreatmentEntry.booking_item_id == item_id,
-            TreatmentEntry.kind == kind,
-            TreatmentEntry.closed_by_id.is_(None),
-        )
-    ).scalar()
-    if entry_id is None:
+def _find_live(item_id: int, *kinds: str) -> TreatmentEntry | None:
+    """The entry of these kinds that stands for an item and was not closed by another."""
+    query = select(TreatmentEntry).where(
+        TreatmentEntry.booking_item_id == item_id,
+        TreatmentEntry.kind.in_(kinds),
+        TreatmentEntry.closed_by_id.is_(None),
+    )
+    return db.session.execute(query).scalar()
+
+
+def _require_hold(card: CustomerTreatment, item_id: int) -> int:
+    hold = _find_live(item_id, "hold")
+    if hold is None:
         raise ConflictError(
             "no_hold",
             N_("No session is reserved for this visit any more."),
-            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
         )
-    return entry_id
+    return hold.id
 
 
 def _value(card: CustomerTreatment, sessions: int) -> int:
@@ -397,7 +390,7 @@ def _refuse_stopped(
             "card_cancelled",
             N_("Card %(card)s is cancelled."),
             field=field,
-            ways_out=(OTHER_CARD, PAY_VISIT, SELL_PLAN),
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
             card=_label(card),
         )
     if card.frozen_on is not None:

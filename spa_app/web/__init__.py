@@ -4,11 +4,24 @@ from flask import Flask
 
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
+from spa_app.web.calendar import routes as calendar
+from spa_app.web.invoices import routes as invoices
+from spa_app.web.reports import routes as reports
+from spa_app.web.treatments import routes as treatments
+
+AREAS = (
+    auth,
+    calendar,
+    health,
+    invoices,
+    reports,
+    treatments,
+)
 
 
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
         part.init_app(app)
-    for blueprint in (health.bp, auth.bp):
-        app.register_blueprint(blueprint)
+    for area in AREAS:
+        app.register_blueprint(area.bp)

@@ -15,7 +15,7 @@ EVERYONE = ("receptionist", "therapist", "manager", "owner")
 RAIL = (
     ("calendar.day", N_("Calendar"), "calendar-days", EVERYONE, ("calendar", "bookings")),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
-    ("billing.index", N_("Sales"), "receipt", DESK, ("billing", "sales", "invoices", "day_close")),
+    ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),
     ("setup.index", N_("Set-up"), "settings", MANAGERS, ("setup", "audit")),
 )

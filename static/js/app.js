@@ -3,3 +3,5 @@ import "./keys.js";
 import "./requests.js";
 import "./places.js";
 import "./toasts.js";
+import "./checkout.js";
+import "./sessions.js";

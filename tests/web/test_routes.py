@@ -110,7 +110,14 @@ def test_nobody_gets_anywhere_without_a_login(app: Flask, client: FlaskClient, b
             assert response.status_code in (302, 303, 401), (method, rule.rule, response.status_code)
             assert response.status_code == 401 or "/login" in response.location
 
-    assert open_to_all <= {"/healthz", "/readyz", "/login", "/static/<digest>/<path:filename>"}
+    assert open_to_all <= {
+        "/healthz",
+        "/readyz",
+        "/login",
+        "/me/locale",
+        "/me/theme",
+        "/static/<digest>/<path:filename>",
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -164,7 +171,8 @@ def test_an_id_that_is_not_there_is_404_for_every_page(app: Flask, client: Flask
             for argument in rule.arguments:
                 path = path.replace(f"<int:{argument}>", str(number))
             status = client.open(path, method=method, data=data).status_code
-            assert status in (404, 422), (method, rule.rule, status)
+            # An id that no bigint holds matches no address at all, and then another method's may answer 405.
+            assert status in (404, 405 if number > 2**63 - 1 else 404), (method, rule.rule, status)
 
 
 def test_a_form_without_its_token_is_refused(app: Flask, client: FlaskClient, busy: Spa, monkeypatch):

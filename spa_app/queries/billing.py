@@ -1,0 +1,374 @@
+"""Invoices, receipts and session slips as they are shown."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.orm import aliased
+
+from spa_app.extensions import db
+from spa_app.models import (
+    Booking,
+    BookingItem,
+    Branch,
+    Customer,
+    CustomerTreatment,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    Service,
+    TreatmentEntry,
+    User,
+)
+
+PER_PAGE = 40
+DUE = and_(Invoice.kind == "invoice", Invoice.status.in_(("open", "partly_paid")), Invoice.is_credited.is_(False))
+STATUSES: dict[str, ColumnElement[bool]] = {
+    "due": DUE,
+    "paid": and_(Invoice.kind == "invoice", Invoice.status == "paid"),
+    "credited": Invoice.kind == "credit_note",
+    "void": Invoice.status == "void",
+}
+
+
+@dataclass(frozen=True)
+class LineView:
+    """One line. ``amount`` includes VAT."""
+
+    kind: str
+    description: str
+    quantity: int
+    amount: int
+    vat_amount: int
+    vat_rate_bp: int
+
+
+@dataclass(frozen=True)
+class PaymentView:
+    """One payment. ``change_amount`` is what went back to the customer in cash."""
+
+    id: int
+    method: str
+    amount: int
+    tendered_amount: int
+    reference: str
+    taken_at: dt.datetime
+    taken_by: str | None
+
+    @property
+    def change_amount(self) -> int:
+        """What was given back, in minor units."""
+        return self.tendered_amount - self.amount
+
+
+@dataclass(frozen=True)
+class SlipLine:
+    """What a visit punched on a card, or what a sale put on it, and what is on the card now."""
+
+    card_id: int
+    service: str | None
+    sessions: int
+    left: int
+    held: int
+    expiry_date: dt.date
+    is_forfeited: bool = False
+
+
+@dataclass(frozen=True)
+class BranchHead:
+    """The head of a receipt."""
+
+    id: int
+    name: str
+    address: str
+    phone: str | None
+
+
+@dataclass(frozen=True)
+class InvoiceView:
+    """An invoice or credit note with everything that its page shows. Amounts are minor units, VAT included."""
+
+    id: int
+    number: str
+    kind: str
+    status: str
+    branch: BranchHead
+    customer_id: int
+    customer_name: str
+    customer_phone: str | None
+    credit_amount: int
+    booking_id: int | None
+    visit_at: dt.datetime | None
+    total_amount: int
+    vat_amount: int
+    paid_amount: int
+    due_amount: int
+    is_credited: bool
+    corrects: tuple[int, str] | None
+    corrected_by: tuple[int, str] | None
+    reason: str
+    issued_at: dt.datetime
+    issued_by: str | None
+    lines: tuple[LineView, ...]
+    payments: tuple[PaymentView, ...]
+    slip: tuple[SlipLine, ...]
+
+    @property
+    def is_voidable(self) -> bool:
+        """Whether it is the unpaid sale of a plan; a visit's invoice goes with the visit's completion instead."""
+        return self.kind == "invoice" and self.status == "open" and self.booking_id is None
+
+
+@dataclass(frozen=True)
+class VisitSlip:
+    """What a visit took from the customer's cards."""
+
+    booking_id: int
+    branch: BranchHead
+    customer_id: int
+    customer_name: str
+    starts_at: dt.datetime
+    status: str
+    lines: tuple[SlipLine, ...]
+
+
+@dataclass(frozen=True)
+class InvoiceRow:
+    """An invoice in a list. ``what`` names its first lines."""
+
+    id: int
+    number: str
+    kind: str
+    status: str
+    is_credited: bool
+    customer_id: int
+    customer_name: str
+    what: str
+    issued_at: dt.datetime
+    total_amount: int
+    due_amount: int
+
+
+@dataclass(frozen=True)
+class InvoiceList:
+    """One page of invoices, with the number and the sums of all that were found."""
+
+    rows: tuple[InvoiceRow, ...]
+    total: int
+    pages: int
+    sold_amount: int
+    due_amount: int
+
+
+def find_invoice_branch(invoice_id: int, *, branch_ids: Collection[int]) -> int | None:
+    """The branch of an invoice, if it is one of these."""
+    return db.session.execute(
+        select(Invoice.branch_id).where(Invoice.id == invoice_id, Invoice.branch_id.in_(branch_ids))
+    ).scalar()
+
+
+def get_invoice(invoice_id: int) -> InvoiceView:
+    """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Four statements."""
+    corrects, note = aliased(Invoice), aliased(Invoice)
+    row = db.session.execute(
+        select(Invoice, Customer, Branch, Booking.starts_at, User.full_name, corrects.number, note.id, note.number)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .join(Branch, Branch.id == Invoice.branch_id)
+        .outerjoin(Booking, Booking.id == Invoice.booking_id)
+        .outerjoin(User, User.id == Invoice.created_by_id)
+        .outerjoin(corrects, corrects.id == Invoice.corrects_id)
+        .outerjoin(note, note.corrects_id == Invoice.id)
+        .where(Invoice.id == invoice_id)
+        .execution_options(populate_existing=True)
+    ).one()
+    invoice, customer, branch, visit_at, issued_by, corrects_number, note_id, note_number = row
+    return InvoiceView(
+        id=invoice.id,
+        number=invoice.number,
+        kind=invoice.kind,
+        status=invoice.status,
+        branch=_head(branch),
+        customer_id=customer.id,
+        customer_name=customer.full_name,
+        customer_phone=customer.phone,
+        credit_amount=customer.credit_amount,
+        booking_id=invoice.booking_id,
+        visit_at=visit_at,
+        total_amount=invoice.total_amount,
+        vat_amount=invoice.vat_amount,
+        paid_amount=invoice.paid_amount,
+        due_amount=invoice.due_amount,
+        is_credited=invoice.is_credited,
+        corrects=(invoice.corrects_id, corrects_number) if invoice.corrects_id else None,
+        corrected_by=(note_id, note_number) if note_id else None,
+        reason=invoice.reason,
+        issued_at=invoice.issued_at,
+        issued_by=issued_by,
+        lines=_lines(invoice_id),
+        payments=_payments(invoice_id),
+        slip=_punched(invoice.booking_id) if invoice.booking_id else _sold(invoice_id),
+    )
+
+
+def get_slip(booking_id: int, *, branch_ids: Collection[int]) -> VisitSlip | None:
+    """What a visit in one of these branches punched, and what its cards have left. Two statements."""
+    row = db.session.execute(
+        select(Booking, Customer.full_name, Branch)
+        .join(Customer, Customer.id == Booking.customer_id)
+        .join(Branch, Branch.id == Booking.branch_id)
+        .where(Booking.id == booking_id, Booking.branch_id.in_(branch_ids))
+    ).first()
+    if row is None:
+        return None
+    booking, customer_name, branch = row
+    return VisitSlip(
+        booking_id=booking.id,
+        branch=_head(branch),
+        customer_id=booking.customer_id,
+        customer_name=customer_name,
+        starts_at=booking.starts_at,
+        status=booking.status,
+        lines=_punched(booking_id),
+    )
+
+
+def list_invoices(
+    branch_id: int,
+    *,
+    between: tuple[dt.datetime, dt.datetime] | None = None,
+    status: str = "",
+    search: str = "",
+    page: int = 1,
+) -> InvoiceList:
+    """A branch's invoices, those to pay first, then the newest. Two statements.
+
+    ``between`` bounds the instant of issue (half-open), ``status`` is empty or a key of :data:`STATUSES`, ``search`` is
+    part of a number or of a customer's name (without accents).
+    """
+    conditions = [Invoice.branch_id == branch_id]
+    if between:
+        conditions += [Invoice.issued_at >= between[0], Invoice.issued_at < between[1]]
+    if status:
+        conditions.append(STATUSES[status])
+    if search:
+        wanted = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        conditions.append(
+            or_(
+                Invoice.number.ilike(f"%{wanted}%"),
+                Customer.search_text.like(func.concat("%", func.spa_fold(wanted), "%")),
+            )
+        )
+    due = case((DUE, Invoice.total_amount - Invoice.paid_amount), else_=0)
+    sums = db.session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Invoice.total_amount).filter(Invoice.status != "void"), 0),
+            func.coalesce(func.sum(due), 0),
+        )
+        .select_from(Invoice)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .where(*conditions)
+    ).one()
+    what = (
+        select(func.string_agg(InvoiceLine.description, ", ").aggregate_order_by(InvoiceLine.position))
+        .where(InvoiceLine.invoice_id == Invoice.id)
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(Invoice, Customer.full_name, what)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .where(*conditions)
+        .order_by(DUE.desc(), Invoice.issued_at.desc(), Invoice.id.desc())
+        .limit(PER_PAGE)
+        .offset((page - 1) * PER_PAGE)
+    )
+    return InvoiceList(
+        rows=tuple(
+            InvoiceRow(
+                id=invoice.id,
+                number=invoice.number,
+                kind=invoice.kind,
+                status=invoice.status,
+                is_credited=invoice.is_credited,
+                customer_id=invoice.customer_id,
+                customer_name=name,
+                what=lines or "",
+                issued_at=invoice.issued_at,
+                total_amount=invoice.total_amount,
+                due_amount=invoice.due_amount,
+            )
+            for invoice, name, lines in rows
+        ),
+        total=sums[0],
+        pages=max(1, -(-sums[0] // PER_PAGE)),
+        sold_amount=int(sums[1]),
+        due_amount=int(sums[2]),
+    )
+
+
+def _head(branch: Branch) -> BranchHead:
+    return BranchHead(branch.id, branch.name, branch.address, branch.phone)
+
+
+def _lines(invoice_id: int) -> tuple[LineView, ...]:
+    rows = db.session.execute(
+        select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
+    ).scalars()
+    return tuple(
+        LineView(line.kind, line.description, line.quantity, line.amount, line.vat_amount, line.vat_rate_bp)
+        for line in rows
+    )
+
+
+def _payments(invoice_id: int) -> tuple[PaymentView, ...]:
+    rows = db.session.execute(
+        select(Payment, User.full_name)
+        .outerjoin(User, User.id == Payment.actor_id)
+        .where(Payment.invoice_id == invoice_id)
+        .order_by(Payment.id)
+    )
+    return tuple(
+        PaymentView(
+            payment.id,
+            payment.method,
+            payment.amount,
+            payment.tendered_amount,
+            payment.reference,
+            payment.taken_at,
+            taken_by,
+        )
+        for payment, taken_by in rows
+    )
+
+
+def _punched(booking_id: int) -> tuple[SlipLine, ...]:
+    rows = db.session.execute(
+        select(CustomerTreatment, Service.name, TreatmentEntry.kind)
+        .join(TreatmentEntry, TreatmentEntry.treatment_id == CustomerTreatment.id)
+        .join(BookingItem, BookingItem.id == TreatmentEntry.booking_item_id)
+        .join(Service, Service.id == BookingItem.service_id)
+        .where(
+            BookingItem.booking_id == booking_id,
+            TreatmentEntry.kind.in_(("punch", "forfeit")),
+            TreatmentEntry.closed_by_id.is_(None),
+        )
+        .order_by(BookingItem.position)
+    )
+    return tuple(_slip_line(card, service, 1, is_forfeited=kind == "forfeit") for card, service, kind in rows)
+
+
+def _sold(invoice_id: int) -> tuple[SlipLine, ...]:
+    rows = db.session.execute(
+        select(CustomerTreatment, Service.name)
+        .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
+        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .where(InvoiceLine.invoice_id == invoice_id, CustomerTreatment.cancelled_at.is_(None))
+        .order_by(CustomerTreatment.id)
+    )
+    return tuple(_slip_line(card, service, card.total_sessions) for card, service in rows)
+
+
+def _slip_line(card: CustomerTreatment, service: str | None, sessions: int, *, is_forfeited: bool = False) -> SlipLine:
+    return SlipLine(card.id, service, sessions, card.free_sessions, card.held_sessions, card.expiry_date, is_forfeited)

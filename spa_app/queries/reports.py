@@ -1,0 +1,314 @@
+"""Managers' figures. Money comes from the ledger, so that each report can be checked against it; no report writes.
+
+Days are local dates of the branch, bounds included; amounts are minor units.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Date, Select, case, cast, func, select
+
+from spa_app import clock
+from spa_app.extensions import db
+from spa_app.models import (
+    Account,
+    Booking,
+    BookingItem,
+    Customer,
+    CustomerTreatment,
+    Invoice,
+    JournalEntry,
+    JournalLine,
+    Payment,
+    Service,
+    Staff,
+    TreatmentEntry,
+    User,
+    derive_status,
+)
+
+# Store credit is spent, but no money comes in with it.
+MONEY_METHODS = ("cash", "card", "bank_transfer", "e_wallet")
+_SERVICE_REVENUE, _BREAKAGE_REVENUE = "4110", "4120"
+_USED = ("punch", "unpunch", "forfeit")
+PER_PAGE = 100
+
+
+@dataclass
+class Day:
+    """What a day brought: ``takings`` by method, ``sessions`` punched or forfeited less those given back."""
+
+    on: dt.date
+    takings: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sessions: int = 0
+    revenue_amount: int = 0
+    breakage_amount: int = 0
+
+    @property
+    def taken_amount(self) -> int:
+        """Money that came in, by any method."""
+        return sum(self.takings[method] for method in MONEY_METHODS)
+
+    @property
+    def credit_amount(self) -> int:
+        """Store credit that was spent."""
+        return self.takings["store_credit"]
+
+
+@dataclass(frozen=True)
+class Daily:
+    """The daily report. ``total`` adds its days up; what is owed is as of now, on the cards that the branch sold."""
+
+    days: tuple[Day, ...]
+    total: Day
+    owed_sessions: int
+    owed_amount: int
+    owed_cards: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows behind a figure: one page of them, or all."""
+
+    rows: Sequence[Any]
+    total: int
+    amount: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages they fill, one at least."""
+        return max(1, -(-self.total // PER_PAGE))
+
+
+@dataclass(frozen=True)
+class PaymentRow:
+    """A payment behind the takings."""
+
+    taken_at: dt.datetime
+    invoice_id: int
+    number: str
+    customer_id: int
+    customer: str
+    method: str
+    amount: int
+    reference: str
+    taken_by: str | None
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session punched, forfeited or given back (``unpunch``), with the revenue that moved with it."""
+
+    at: dt.datetime
+    customer_id: int
+    customer: str
+    card_id: int
+    service: str
+    staff: str
+    booking_id: int
+    kind: str
+    sessions: int
+    amount: int
+
+
+@dataclass(frozen=True)
+class OwedRow:
+    """A card with sessions that are still owed. ``sessions`` includes the reserved ones."""
+
+    card_id: int
+    customer_id: int
+    customer: str
+    phone: str | None
+    service: str | None
+    sessions: int
+    held: int
+    expiry_date: dt.date
+    status: str
+    amount: int
+
+
+def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -> Daily:
+    """Takings and sessions per day, and what is owed now. Four statements."""
+    days = {on: Day(on) for on in (first + dt.timedelta(days=n) for n in range((last - first).days + 1))}
+    for on, method, amount in db.session.execute(
+        select(JournalEntry.posted_on, Payment.method, func.sum(Payment.amount))
+        .join(Payment, Payment.id == JournalEntry.payment_id)
+        .where(
+            JournalEntry.branch_id == branch_id,
+            JournalEntry.posted_on.between(first, last),
+            JournalEntry.event == "payment_taken",
+        )
+        .group_by(JournalEntry.posted_on, Payment.method)
+    ):
+        days[on].takings[method] = int(amount)
+    for on, code, amount in db.session.execute(
+        select(JournalEntry.posted_on, Account.code, -func.sum(JournalLine.amount))
+        .join(JournalLine, JournalLine.entry_id == JournalEntry.id)
+        .join(Account, Account.id == JournalLine.account_id)
+        .where(
+            JournalEntry.branch_id == branch_id,
+            JournalEntry.posted_on.between(first, last),
+            JournalEntry.event.in_(("session_recognised", "session_returned", "sessions_expired")),
+            Account.code.in_((_SERVICE_REVENUE, _BREAKAGE_REVENUE)),
+        )
+        .group_by(JournalEntry.posted_on, Account.code)
+    ):
+        if code == _SERVICE_REVENUE:
+            days[on].revenue_amount = int(amount)
+        else:
+            days[on].breakage_amount = int(amount)
+    day_of = cast(func.timezone(timezone, TreatmentEntry.created_at), Date).label("day")
+    for on, sessions in db.session.execute(
+        _used(branch_id, timezone, first, last).add_columns(day_of, -func.sum(TreatmentEntry.sessions)).group_by("day")
+    ):
+        days[on].sessions = int(sessions)
+    owed = _owed_sums(branch_id)
+    return Daily(tuple(days.values()), _total(last, days.values()), owed.sessions, int(owed.amount), owed.cards)
+
+
+def list_payments(branch_id: int, *, first: dt.date, last: dt.date, method: str = "", page: int | None = None) -> Table:
+    """The payments of these days, newest first; all of them without a ``page``. Two statements."""
+    chosen = (
+        select()
+        .select_from(JournalEntry)
+        .join(Payment, Payment.id == JournalEntry.payment_id)
+        .where(
+            JournalEntry.branch_id == branch_id,
+            JournalEntry.posted_on.between(first, last),
+            JournalEntry.event == "payment_taken",
+            *([Payment.method == method] if method else []),
+        )
+    )
+    total, amount = db.session.execute(
+        chosen.add_columns(func.count(), func.coalesce(func.sum(Payment.amount), 0))
+    ).one()
+    rows = (
+        chosen.join(Invoice, Invoice.id == Payment.invoice_id)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .outerjoin(User, User.id == Payment.actor_id)
+        .add_columns(
+            Payment.taken_at,
+            Invoice.id,
+            Invoice.number,
+            Customer.id,
+            Customer.full_name,
+            Payment.method,
+            Payment.amount,
+            Payment.reference,
+            User.full_name,
+        )
+        .order_by(Payment.taken_at.desc(), Payment.id.desc())
+    )
+    return Table([PaymentRow(*row) for row in _paged(rows, page)], total, int(amount))
+
+
+def list_sessions(branch_id: int, *, timezone: str, first: dt.date, last: dt.date, page: int | None = None) -> Table:
+    """The sessions punched, forfeited and given back on these days, newest first. Two statements."""
+    chosen = _used(branch_id, timezone, first, last)
+    total, amount = db.session.execute(
+        chosen.add_columns(func.count(), func.coalesce(func.sum(TreatmentEntry.value_amount), 0))
+    ).one()
+    rows = (
+        chosen.join(CustomerTreatment, CustomerTreatment.id == TreatmentEntry.treatment_id)
+        .join(Customer, Customer.id == CustomerTreatment.customer_id)
+        .join(Service, Service.id == BookingItem.service_id)
+        .join(Staff, Staff.id == BookingItem.staff_id)
+        .add_columns(
+            TreatmentEntry.created_at,
+            Customer.id,
+            Customer.full_name,
+            CustomerTreatment.id,
+            Service.name,
+            Staff.full_name,
+            Booking.id,
+            TreatmentEntry.kind,
+            -TreatmentEntry.sessions,
+            TreatmentEntry.value_amount,
+        )
+        .order_by(TreatmentEntry.created_at.desc(), TreatmentEntry.id.desc())
+    )
+    return Table([SessionRow(*row) for row in _paged(rows, page)], total, int(amount))
+
+
+def list_owed(branch_id: int, *, timezone: str, page: int | None = None) -> Table:
+    """The branch's cards with sessions still owed, those that expire next first. Two statements."""
+    rows = (
+        select(CustomerTreatment, Customer.full_name, Customer.phone, Service.name)
+        .join(Customer, Customer.id == CustomerTreatment.customer_id)
+        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .where(CustomerTreatment.branch_id == branch_id, _UNUSED > 0)
+        .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
+    )
+    sums = _owed_sums(branch_id)
+    today = clock.today(timezone)
+    return Table(
+        [
+            OwedRow(
+                card_id=card.id,
+                customer_id=card.customer_id,
+                customer=customer,
+                phone=phone,
+                service=service,
+                sessions=card.total_sessions - card.used_sessions - card.expired_sessions,
+                held=card.held_sessions,
+                expiry_date=card.expiry_date,
+                status=derive_status(card, today),
+                amount=card.owed_amount,
+            )
+            for card, customer, phone, service in _paged(rows, page)
+        ],
+        sums.cards,
+        int(sums.amount),
+    )
+
+
+_UNUSED = CustomerTreatment.total_sessions - CustomerTreatment.used_sessions - CustomerTreatment.expired_sessions
+
+
+def _owed_sums(branch_id: int) -> Any:
+    owed = CustomerTreatment.deferred_amount - CustomerTreatment.recognised_amount - CustomerTreatment.expired_amount
+    return db.session.execute(
+        select(
+            func.count(case((_UNUSED > 0, 1))).label("cards"),
+            func.coalesce(func.sum(_UNUSED), 0).label("sessions"),
+            func.coalesce(func.sum(owed), 0).label("amount"),
+        ).where(CustomerTreatment.branch_id == branch_id)
+    ).one()
+
+
+def _used(branch_id: int, timezone: str, first: dt.date, last: dt.date) -> Select[Any]:
+    """The entries that used a session in one of the branch's visits, or gave it back; columns are still to be added."""
+    begins, _ = clock.day_bounds(first, timezone)
+    _, ends = clock.day_bounds(last, timezone)
+    return (
+        select()
+        .select_from(TreatmentEntry)
+        .join(BookingItem, BookingItem.id == TreatmentEntry.booking_item_id)
+        .join(Booking, Booking.id == BookingItem.booking_id)
+        .where(
+            Booking.branch_id == branch_id,
+            TreatmentEntry.kind.in_(_USED),
+            TreatmentEntry.created_at >= begins,
+            TreatmentEntry.created_at < ends,
+        )
+    )
+
+
+def _paged(rows: Any, page: int | None) -> Iterator[Any]:
+    if page is not None:
+        rows = rows.limit(PER_PAGE).offset((page - 1) * PER_PAGE)
+    return iter(db.session.execute(rows))
+
+
+def _total(on: dt.date, days: Any) -> Day:
+    total = Day(on)
+    for day in days:
+        for method, amount in day.takings.items():
+            total.takings[method] += amount
+        total.sessions += day.sessions
+        total.revenue_amount += day.revenue_amount
+        total.breakage_amount += day.breakage_amount
+    return total

@@ -1,0 +1,236 @@
+"""The day as its templates want it: places, words and addresses, ready to print."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from flask_babel import gettext as _
+
+from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
+from spa_app.web.calendar.layout import ROWS_PER_HOUR, Cell, Frame, closed_cells, frame_of, free_slots
+
+ONE_LINE = 5  # rows of a block that holds no more than one line of text
+TWO_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight."""
+
+    dom_id: str
+    block: Block
+    classes: str
+    starts: str
+    ends: str
+    label: str
+    flags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """A free quarter of an hour that a click books."""
+
+    dom_id: str
+    classes: str
+    starts: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnView:
+    """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot."""
+
+    id: int
+    name: str
+    count: int
+    new_url: str
+    cells: tuple[BlockView | SlotView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """The grid: hour labels at their rows, closed stretches, columns, and the row of the present if it is on show."""
+
+    frame: Frame
+    hours: tuple[tuple[int, str], ...]
+    closed: tuple[str, ...]
+    columns: tuple[ColumnView, ...]
+    now_row: int | None
+
+
+def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, str]) -> GridView:
+    """Lay the day out. ``extra`` goes into each address that books, such as the branch of the page."""
+    spans = [*day.open_periods, *((block.occupied_from, block.occupied_to) for block in day.blocks)]
+    frame = frame_of(day.begins_at, day.ends_at, spans)
+    zone = ZoneInfo(day.timezone)
+    view_of = _viewer(day, frame, zone)
+    columns = tuple(_column(day, column, frame, zone, view_of, now, can_book, extra) for column in day.columns)
+    shown_until = frame.instant(frame.rows)
+    return GridView(
+        frame=frame,
+        hours=tuple((row, _clock(frame.instant(row), zone)) for row in range(0, frame.rows, ROWS_PER_HOUR)),
+        closed=tuple(_classes(cell) for cell in closed_cells(frame, day.open_periods)),
+        columns=columns,
+        now_row=frame.row_of(now) if frame.starts_at <= now < shown_until else None,
+    )
+
+
+def list_view(day: Day) -> list[BlockView]:
+    """The blocks as rows of a list, by time."""
+    view_of = _viewer(day, None, ZoneInfo(day.timezone))
+    return [view_of(block) for block in day.blocks]
+
+
+def summary(day: Day) -> dict[str, int]:
+    """How many visits the day has, how many of those customers are here, and how many are over."""
+    visits = {block.booking_id: block for block in day.blocks if block.status not in GIVEN_UP}
+    statuses = [
+        "here" if block.status == "in_progress" or (block.arrived and block.status == "confirmed") else block.status
+        for block in visits.values()
+    ]
+    return {"visits": len(visits), "here": statuses.count("here"), "completed": statuses.count("completed")}
+
+
+def _column(
+    day: Day,
+    column: Column,
+    frame: Frame,
+    zone: ZoneInfo,
+    view_of: Callable[[Block], BlockView],
+    now: dt.datetime,
+    can_book: bool,
+    extra: dict[str, str],
+) -> ColumnView:
+    blocks = [block for block in day.blocks if block.column_id == column.id]
+    placed: list[tuple[int, BlockView | SlotView]] = [
+        (frame.row_of(block.starts_at), view_of(block)) for block in blocks
+    ]
+    who = "staff_id" if day.by == "therapist" else "resource_id"
+    # Local times as HH:MM need no quoting beyond what urlencode did for the rest.
+    address = "/bookings/new?" + urlencode({**extra, who: column.id}) + f"&starts_at={day.date.isoformat()}T"
+    new_time = next_time = ""
+    if can_book:
+        free_word = _("free")
+        taken = [frame.cell(block.occupied_from, block.occupied_to) for block in blocks]
+        for cell in free_slots(frame, day.open_periods, taken):
+            starts_at = frame.instant(cell.row)
+            time = _clock(starts_at, zone)
+            new_time = new_time or time
+            if not next_time and starts_at >= now:
+                next_time = time
+            slot = SlotView(
+                dom_id=f"free-{column.id}-{cell.row}",
+                classes=_classes(cell),
+                starts=time,
+                label=f"{time}, {column.name}, {free_word}",
+                url=address + time,
+            )
+            placed.append((cell.row, slot))
+    placed.sort(key=lambda one: one[0])
+    return ColumnView(
+        id=column.id,
+        name=column.name,
+        count=len(blocks),
+        new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
+        cells=tuple(view for _row, view in placed),
+    )
+
+
+def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], BlockView]:
+    statuses = {
+        "pending": _("Tentative"),
+        "confirmed": _("Confirmed"),
+        "in_progress": _("In progress"),
+        "completed": _("Completed"),
+        "cancelled": _("Cancelled"),
+        "no_show": _("No-show"),
+    }
+    words = flag_words()
+    allergy, note = _("Allergy"), _("Note")
+
+    def view(block: Block) -> BlockView:
+        flags = tuple((flag, words[flag]) for flag in _flags(block))
+        starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
+        said = [
+            f"{starts}–{ends}",
+            block.customer_name,
+            block.service_name,
+            block.staff_name,
+            *block.resource_names,
+            statuses[block.status],
+            *(word for flag, word in flags if flag not in ("allergy", "note")),
+        ]
+        if block.allergies:
+            said.append(f"{allergy}: {block.allergies}")
+        if block.note:
+            said.append(f"{note}: {block.note}")
+        return BlockView(
+            dom_id=f"booking-{block.booking_id}" + (f"-{block.number}" if block.number > 1 else ""),
+            block=block,
+            classes=_block_classes(block, frame) if frame else "",
+            starts=starts,
+            ends=ends,
+            label=", ".join(said),
+            flags=flags,
+        )
+
+    return view
+
+
+def flag_words() -> dict[str, str]:
+    """What each flag of a block means, in the order of the legend."""
+    return {
+        "allergy": _("Allergy"),
+        "arrived": _("Arrived"),
+        "unpaid": _("To pay"),
+        "partly_paid": _("Partly paid"),
+        "paid": _("Paid"),
+        "first": _("First visit"),
+        "card": _("On a card"),
+        "last": _("Last session of the card"),
+        "note": _("Note"),
+        "late": _("Entered late"),
+    }
+
+
+def _flags(block: Block) -> list[str]:
+    card = "last" if block.last_session else "card" if block.on_card else None
+    return [
+        flag
+        for flag, holds in (
+            ("allergy", bool(block.allergies)),
+            ("arrived", block.arrived and block.status in ("pending", "confirmed")),
+            (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),
+            ("first", block.first_visit),
+            (card or "", card is not None),
+            ("note", bool(block.note)),
+            ("late", block.entered_late),
+        )
+        if holds
+    ]
+
+
+def _block_classes(block: Block, frame: Frame) -> str:
+    cell = frame.cell(block.starts_at, block.ends_at)
+    whole = frame.cell(block.occupied_from, block.occupied_to)
+    classes = [_classes(cell)]
+    if cell.span <= ONE_LINE:
+        classes.append("visit--line")
+    elif cell.span <= TWO_LINES:
+        classes.append("visit--short")
+    if whole.row < cell.row:
+        classes.append(f"b{cell.row - whole.row}")
+    if whole.end > cell.end:
+        classes.append(f"a{whole.end - cell.end}")
+    return " ".join(classes)
+
+
+def _classes(cell: Cell) -> str:
+    return f"r{cell.row} s{cell.span}"
+
+
+def _clock(instant: dt.datetime, zone: ZoneInfo) -> str:
+    return instant.astimezone(zone).strftime("%H:%M")

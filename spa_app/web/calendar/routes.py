@@ -1,0 +1,152 @@
+"""/calendar: a day of a branch, by therapist, by room or as a list."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import format_date, ngettext
+from flask_babel import gettext as _
+
+from spa_app import clock
+from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
+from spa_app.queries.calendar import By, get_day, get_revision
+from spa_app.queries.users import BranchRef
+from spa_app.web.calendar.present import flag_words, grid_view, list_view, summary
+from spa_app.web.errors import register_way_out
+from spa_app.web.htmx import announce, render
+from spa_app.web.navigation import DESK
+from spa_app.web.security import current_branch, local_today, signed_in, use_branch
+
+bp = Blueprint("calendar", __name__)
+register_way_out("calendar", "calendar.day")
+
+EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
+PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "customer_id")
+NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for. ``extra`` is what every further address of the page carries on."""
+
+    date: dt.date
+    view: str
+    by: By
+    branch: BranchRef
+    extra: dict[str, str]
+
+    def url(self, endpoint: str = "calendar.day", **changes: str) -> str:
+        """The address of the same page with some of it changed."""
+        query = {"date": self.date.isoformat(), "view": self.view, "by": self.by, **self.extra, **changes}
+        return f"{url_for(endpoint)}?{urlencode(query)}"
+
+
+@bp.get("/")
+def start() -> ResponseReturnValue:
+    """Where the desk lives."""
+    return redirect(url_for("calendar.day"))
+
+
+@bp.get("/calendar")
+def day() -> ResponseReturnValue:
+    """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
+
+    ``booking``, or ``new`` with ``starts_at`` and the like, says what stands in the side panel.
+    """
+    return _answer(_asked(), "calendar/_main.html")
+
+
+@bp.get("/calendar/grid")
+def grid() -> ResponseReturnValue:
+    """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
+    asked = _asked()
+    if request.args.get("revision") == get_revision(asked.branch.id, asked.date, timezone=asked.branch.timezone):
+        return Response(status=204)
+    return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
+
+
+def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
+    user = signed_in()
+    own = user.role == "therapist"
+    shown = get_day(
+        asked.branch.id,
+        asked.date,
+        asked.by,
+        only_staff_id=(user.staff_id or NOBODY) if own else None,
+        with_given_up=asked.view == "list",
+    )
+    counts = summary(shown)
+    if changed:
+        announce(ngettext("Calendar updated: %(num)s visit", "Calendar updated: %(num)s visits", counts["visits"]))
+    now = clock.now()
+    can_book = user.role in DESK
+    return render(
+        "calendar/page.html",
+        partial,
+        title=f"{_('Calendar')}, {format_date(asked.date, 'medium')}",
+        asked=asked,
+        day=shown,
+        grid=grid_view(shown, now=now, can_book=can_book, extra=asked.extra) if asked.view == "day" else None,
+        rows=list_view(shown) if asked.view == "list" else None,
+        counts=counts,
+        now=now,
+        today=local_today(),
+        one_day=dt.timedelta(days=1),
+        can_book=can_book,
+        can_choose=not own,
+        earliest=EARLIEST,
+        latest=LATEST,
+        legend=flag_words(),
+        panel_url=_panel_url(asked),
+    )
+
+
+def _asked() -> Asked:
+    args = request.args
+    extra = {}
+    branch = current_branch()
+    if args.get("branch"):
+        branch = use_branch(_whole(args["branch"]))
+        extra["branch"] = str(branch.id)
+    if branch is None:
+        raise NotFoundError("no_branch", N_("You work in no branch yet. Ask a manager to add you to one."))
+    by = "room" if args.get("by") == "room" and signed_in().role != "therapist" else "therapist"
+    # The views to come (week) and misspelt ones show the day.
+    view = "list" if args.get("view") == "list" else "day"
+    return Asked(_date(args.get("date")), view, cast(By, by), branch, extra)
+
+
+def _date(text: str | None) -> dt.date:
+    if not text:
+        return local_today()
+    try:
+        date = dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no time zone
+    except ValueError:
+        date = dt.date.min
+    if not EARLIEST <= date <= LATEST:
+        raise InvalidError(
+            "date_invalid",
+            N_("That is not a date that the calendar can show: write it as in 2026-11-23."),
+            field="date",
+            ways_out=(WayOut("calendar", N_("Go to today")),),
+        )
+    return date
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
+def _panel_url(asked: Asked) -> str | None:
+    """What the side panel loads, when the address of the page says so."""
+    args = request.args
+    if args.get("booking"):
+        booking_id = _whole(args["booking"])
+        return f"/bookings/{booking_id}" if booking_id > 0 else None
+    if args.get("new"):
+        said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
+        return f"/bookings/new?{urlencode({**asked.extra, **said})}"
+    return None

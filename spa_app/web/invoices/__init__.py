@@ -1,0 +1,1 @@
+"""Invoices, payments, receipts and the list of sales."""

@@ -1,0 +1,88 @@
+"""The payment form and the reason of a void."""
+
+from typing import Any
+
+from flask import current_app
+from flask_babel import lazy_gettext as _l
+from wtforms import RadioField, StringField
+from wtforms.validators import InputRequired, Length
+
+from spa_app.errors import N_
+from spa_app.models import PAYMENT_METHODS
+from spa_app.money import parse_amount
+from spa_app.web.forms import Form
+from spa_app.web.i18n import current_locale
+
+METHODS = {
+    "cash": _l("Cash"),
+    "card": _l("Card"),
+    "bank_transfer": _l("Bank transfer"),
+    "e_wallet": _l("E-wallet"),
+    "store_credit": _l("Store credit"),
+}
+METHOD_ICONS = {
+    "cash": "banknote",
+    "card": "credit-card",
+    "bank_transfer": "landmark",
+    "e_wallet": "wallet",
+    "store_credit": "piggy-bank",
+}
+_NOT_AN_AMOUNT = N_("This is not an amount. Type it like 450000 or 450.000.")
+
+
+def suggest_cash(due: int) -> list[int]:
+    """What a customer is likely to hand over for ``due``: it rounded up to notes, up to three amounts above it."""
+    scale = 10 ** max(0, len(str(due)) - 2)
+    rounded = {-(-due // (scale * step)) * scale * step for step in (1, 5, 10, 50)}
+    return sorted(amount for amount in rounded if amount > due)[:3]
+
+
+class AmountField(StringField):
+    """Money as people type it; ``data`` is in minor units, None where nothing was typed."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read the amount; raise ``ValueError`` with a message for the field where it is none."""
+        self.typed = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        if self.typed:
+            try:
+                self.data = parse_amount(self.typed, current_app.config["SETTINGS"].currency, current_locale())
+            except ValueError:
+                raise ValueError(self.gettext(_NOT_AN_AMOUNT)) from None
+
+    def _value(self) -> str:
+        return str(getattr(self, "typed", "" if self.data is None else self.data))
+
+
+class PaymentForm(Form):
+    """How, and how much."""
+
+    method = RadioField(_l("How"), [InputRequired(_l("Choose how the customer pays."))], choices=[])
+    amount = AmountField(
+        _l("Amount"), [Length(max=40)], render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
+    )
+    tendered_amount = AmountField(
+        _l("Cash received"),
+        [Length(max=40)],
+        render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40},
+    )
+    reference = StringField(
+        _l("Reference"),
+        [Length(max=100)],
+        filters=[lambda text: (text or "").strip()],
+        render_kw={"autocomplete": "off", "maxlength": 100},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.method.choices = [(method, METHODS[method]) for method in PAYMENT_METHODS]
+
+
+class VoidForm(Form):
+    """Why a sale is taken back."""
+
+    reason = StringField(
+        _l("Reason"),
+        [InputRequired(_l("Say why, in a few words.")), Length(max=500)],
+        render_kw={"autocomplete": "off", "maxlength": 500},
+    )

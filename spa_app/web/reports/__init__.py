@@ -1,0 +1,1 @@
+"""Managers' reports and their exports."""

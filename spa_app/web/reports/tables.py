@@ -1,0 +1,101 @@
+"""What the exported files hold: a header, and plain rows (money as integers in minor units)."""
+
+from collections.abc import Iterator, Sequence
+
+from flask_babel import gettext as _
+
+from spa_app.queries.reports import MONEY_METHODS, Daily, OwedRow, PaymentRow, SessionRow
+from spa_app.web.filters import phone
+from spa_app.web.invoices.forms import METHODS
+from spa_app.web.reports.export import Cell
+
+Sheet = Iterator[Sequence[Cell]]
+
+
+def session_kind(kind: str) -> str:
+    """What happened to a session, in words."""
+    return {"punch": _("Punched"), "forfeit": _("Forfeited"), "unpunch": _("Given back")}[kind]
+
+
+def daily(report: Daily) -> Sheet:
+    """A row for each day."""
+    yield [
+        _("Day"),
+        *(str(METHODS[method]) for method in MONEY_METHODS),
+        _("Taken"),
+        _("Store credit used"),
+        _("Sessions"),
+        _("Revenue from sessions"),
+        _("Revenue from expired sessions"),
+    ]
+    for day in report.days:
+        yield [
+            day.on,
+            *(day.takings[method] for method in MONEY_METHODS),
+            day.taken_amount,
+            day.credit_amount,
+            day.sessions,
+            day.revenue_amount,
+            day.breakage_amount,
+        ]
+
+
+def payments(rows: Sequence[PaymentRow]) -> Sheet:
+    """A row for each payment."""
+    yield [_("Time"), _("Invoice"), _("Customer"), _("How"), _("Amount"), _("Reference"), _("Taken by")]
+    for row in rows:
+        method = str(METHODS[row.method])
+        yield [row.taken_at, row.number, row.customer, method, row.amount, row.reference, row.taken_by]
+
+
+def sessions(rows: Sequence[SessionRow]) -> Sheet:
+    """A row for each session that was used or given back."""
+    yield [
+        _("Time"),
+        _("Customer"),
+        _("Card"),
+        _("Service"),
+        _("Therapist"),
+        _("Visit"),
+        _("What"),
+        _("Sessions"),
+        _("Revenue"),
+    ]
+    for row in rows:
+        yield [
+            row.at,
+            row.customer,
+            row.card_id,
+            row.service,
+            row.staff,
+            row.booking_id,
+            session_kind(row.kind),
+            row.sessions,
+            row.amount,
+        ]
+
+
+def owed(rows: Sequence[OwedRow]) -> Sheet:
+    """A row for each card that is owed for."""
+    yield [
+        _("Card"),
+        _("Customer"),
+        _("Phone"),
+        _("Service"),
+        _("Unused sessions"),
+        _("Reserved"),
+        _("Valid to"),
+        _("Owed"),
+    ]
+    for row in rows:
+        service = row.service or _("Any service")
+        yield [
+            row.card_id,
+            row.customer,
+            phone(row.phone),
+            service,
+            row.sessions,
+            row.held,
+            row.expiry_date,
+            row.amount,
+        ]

@@ -1,0 +1,1 @@
+"""Treatment cards: the page that draws them, and selling plans."""

@@ -74,9 +74,11 @@ def measure(world: World, clients: list[Client], *, rounds: int, each: int) -> l
 
 
 def _poll_address(page: str) -> str:
-    found = re.search(r'"(/calendar/grid\?[^"]*revision=[^"]*)"', page)
-    assert found, "the calendar says nowhere how it is polled"
-    return found[1].replace("&amp;", "&")
+    address = re.search(r'hx-get="(/calendar/grid[^"]*)"', page)
+    revision = re.search(r'name="revision"[^>]*value="([^"]+)"', page)
+    assert address, "the calendar says nowhere how it is polled"
+    assert revision, "the calendar has no revision"
+    return f"{address[1].replace('&amp;', '&')}&revision={revision[1]}"
 
 
 def _statements_of(world: World, path: str) -> list[tuple[str, Any]]:

@@ -35,8 +35,6 @@ def measure(world: World, clients: list[Client], *, rounds: int, each: int) -> l
 
     alone: list[float] = []
     rates: list[float] = []
-    for client in clients:
-        client.close()
     for _ in range(rounds):
         alone += in_turn(lambda _: clients[0].post("/bookings", form()), each)
         forms = [form() for _ in range(4 * each)]

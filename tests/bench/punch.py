@@ -36,8 +36,6 @@ def measure(world: World, clients: list[Client], *, rounds: int, each: int) -> l
             batch = [visits.pop() for _ in range(count)]
             return together(workers, lambda worker, number: complete(worker, batch[number]), count)
 
-        for client in clients:
-            client.close()
         many(clients, complete_by_http, CLIENTS)  # both once, to be warm
         many(connections, complete_by_sql, CLIENTS)
         for _ in range(rounds):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from babel.numbers import format_currency, get_currency_precision, get_group_symbol
+from babel.numbers import format_currency, format_decimal, get_currency_precision, get_group_symbol
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ def session_value(*, whole: int, spent: int, total_sessions: int, sessions_gone:
 def format_money(amount: int, currency: str, locale: str) -> str:
     """``1500000`` as ``1.500.000 ₫`` (vi) or ``₫1,500,000`` (en)."""
     return format_currency(to_major(amount, currency), currency, locale=locale)
+
+
+def format_plain(amount: int, currency: str, locale: str) -> str:
+    """``1500000`` as ``1.500.000`` (vi) or ``1,500,000`` (en): what :func:`parse_amount` reads, for a form's field."""
+    digits = get_currency_precision(currency)
+    return format_decimal(
+        to_major(amount, currency), format=f"#,##0.{'0' * digits}" if digits else "#,##0", locale=locale
+    )
 
 
 def parse_amount(text: str, currency: str, locale: str) -> int:

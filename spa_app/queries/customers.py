@@ -89,6 +89,11 @@ def find_customers(q: str, limit: int = 20) -> list[FoundCustomer]:
     return _found(list(ids)[:limit])
 
 
+def list_newest_customers(limit: int = 20) -> list[FoundCustomer]:
+    """Those who were added last, the newest first."""
+    return _found(list(db.session.scalars(select(Customer.id).order_by(Customer.id.desc()).limit(limit))))
+
+
 def get_customer(
     customer_id: int, *, branch_ids: Iterable[int], now: dt.datetime, today: dt.date, limit: int = 20
 ) -> CustomerProfile | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import Range
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, SlotTakenError, WayOut
+from spa_app.errors import N_, InvalidError, NotFoundError, SlotTakenError, WayOut
 from spa_app.extensions import db
 from spa_app.models import (
     BookingItem,
@@ -200,6 +200,17 @@ def next_slots(
                     if len(slots) == limit:
                         return slots
     return slots
+
+
+def find_slots(
+    *, service_id: int, branch_id: int, since: dt.datetime, staff_id: int | None = None, limit: int = 5
+) -> list[Slot]:
+    """What :func:`next_slots` finds, asked for by id. Raises :class:`NotFoundError` for a service not on offer."""
+    service = db.session.get(Service, service_id)
+    if service is None or not service.is_active:
+        raise NotFoundError("service_unknown", N_("There is no such service."))
+    branch = db.session.get_one(Branch, branch_id)
+    return next_slots(service=service, branch=branch, since=since, staff_id=staff_id, limit=limit)
 
 
 def open_periods(branch: Branch, date: dt.date) -> list[Span]:

@@ -4,14 +4,18 @@ from flask import Flask
 
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
+from spa_app.web.bookings import new as bookings
 from spa_app.web.calendar import routes as calendar
+from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
 from spa_app.web.treatments import routes as treatments
 
 AREAS = (
     auth,
+    bookings,
     calendar,
+    customers,
     health,
     invoices,
     reports,

@@ -3,5 +3,6 @@ import "./keys.js";
 import "./requests.js";
 import "./places.js";
 import "./toasts.js";
+import "./results.js";
 import "./checkout.js";
 import "./sessions.js";

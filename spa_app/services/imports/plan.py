@@ -278,7 +278,8 @@ def _known_cards(refs: set[str]) -> dict[str | None, int]:
     known: dict[str | None, int] = {}
     for some in _chunks(sorted(refs)):
         query = select(CustomerTreatment.import_ref, CustomerTreatment.customer_id)
-        known.update(row._tuple() for row in db.session.execute(query.where(CustomerTreatment.import_ref.in_(some))))
+        rows = db.session.execute(query.where(CustomerTreatment.import_ref.in_(some)))
+        known.update((row.import_ref, row.customer_id) for row in rows)
     return known
 
 

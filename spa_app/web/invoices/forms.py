@@ -9,7 +9,7 @@ from wtforms.validators import InputRequired, Length
 
 from spa_app.errors import N_
 from spa_app.models import PAYMENT_METHODS
-from spa_app.money import parse_amount
+from spa_app.money import format_plain, parse_amount
 from spa_app.web.forms import Form
 from spa_app.web.i18n import current_locale
 
@@ -37,21 +37,29 @@ def suggest_cash(due: int) -> list[int]:
     return sorted(amount for amount in rounded if amount > due)[:3]
 
 
+def plain_amount(amount: int) -> str:
+    """Minor units as a field shows them: ``1.500.000``, without the currency."""
+    return format_plain(amount, current_app.config["SETTINGS"].currency, current_locale())
+
+
 class AmountField(StringField):
     """Money as people type it; ``data`` is in minor units, None where nothing was typed."""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Read the amount; raise ``ValueError`` with a message for the field where it is none."""
-        self.typed = valuelist[0].strip() if valuelist else ""
+        typed = valuelist[0].strip() if valuelist else ""
         self.data = None
-        if self.typed:
+        if typed:
             try:
-                self.data = parse_amount(self.typed, current_app.config["SETTINGS"].currency, current_locale())
+                self.data = parse_amount(typed, current_app.config["SETTINGS"].currency, current_locale())
             except ValueError:
                 raise ValueError(self.gettext(_NOT_AN_AMOUNT)) from None
 
     def _value(self) -> str:
-        return str(getattr(self, "typed", "" if self.data is None else self.data))
+        """What was typed, else the amount with its thousands apart."""
+        if self.raw_data is not None:
+            return str(self.raw_data[0]) if self.raw_data else ""
+        return "" if self.data is None else plain_amount(self.data)
 
 
 class PaymentForm(Form):
@@ -75,6 +83,8 @@ class PaymentForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Left empty it means what is left to pay; calling it optional would make people wonder.
+        self.amount.flags.unmarked = True
         self.method.choices = [(method, METHODS[method]) for method in PAYMENT_METHODS]
 
 

@@ -15,7 +15,7 @@ from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
-from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, suggest_cash
+from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, safe_next, signed_in, use_branch
 
@@ -173,6 +173,7 @@ def _page(
         voiding=voiding or VoidForm(formdata=None),
         methods=METHODS,
         method_icons=METHOD_ICONS,
+        plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
         target="#panel" if in_panel else "#main",
         panel_close_url=_without_panel(request.headers.get("HX-Current-URL", "")),

@@ -1,0 +1,147 @@
+"""What the booking form offers: services, who performs them, where, and the cards that can pay."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from spa_app.extensions import db
+from spa_app.models import CustomerTreatment, Resource, Service, ServiceResource, Staff, StaffSkill
+
+
+@dataclass(frozen=True)
+class ServiceChoice:
+    """A service that somebody in the branch performs. ``type_ids``: the kinds of room or machine that it takes."""
+
+    id: int
+    name: str
+    minutes: int
+    price_amount: int
+    type_ids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class StaffChoice:
+    """A therapist of the branch."""
+
+    id: int
+    full_name: str
+    service_ids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ResourceChoice:
+    """A room or machine of the branch."""
+
+    id: int
+    name: str
+    type_id: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Everything that a branch can put into a visit."""
+
+    services: tuple[ServiceChoice, ...]
+    staff: tuple[StaffChoice, ...]
+    resources: tuple[ResourceChoice, ...]
+
+    def service(self, service_id: int | None) -> ServiceChoice | None:
+        """The service with that id, if it is on offer here."""
+        return next((one for one in self.services if one.id == service_id), None)
+
+    def staff_for(self, service_id: int | None) -> list[StaffChoice]:
+        """Who performs the service; everybody while none is chosen."""
+        return [one for one in self.staff if service_id is None or service_id in one.service_ids]
+
+    def resources_for(self, service_id: int | None) -> list[ResourceChoice]:
+        """Where the service can take place; nothing while none is chosen."""
+        service = self.service(service_id)
+        return [one for one in self.resources if service and one.type_id in service.type_ids]
+
+
+@dataclass(frozen=True)
+class CardChoice:
+    """A customer's card that is neither cancelled, frozen nor used up."""
+
+    id: int
+    service_id: int | None
+    service_name: str | None  # None: good for any service
+    free: int
+    expiry_date: dt.date
+
+    def fits(self, service_id: int | None, visit_on: dt.date) -> bool:
+        """Whether it covers the service and is still valid on the visit's local date."""
+        return service_id is not None and self.service_id in (None, service_id) and self.expiry_date >= visit_on
+
+
+def get_choices(branch_id: int) -> Choices:
+    """What the branch offers, each list in the order in which it is shown. Takes three statements."""
+    staff = tuple(
+        StaffChoice(id_, name, frozenset(service_ids))
+        for id_, name, service_ids in db.session.execute(
+            select(Staff.id, Staff.full_name, func.array_agg(StaffSkill.service_id))
+            .join(StaffSkill, StaffSkill.staff_id == Staff.id)
+            .where(Staff.branch_id == branch_id, Staff.is_active)
+            .group_by(Staff.id)
+            .order_by(Staff.position, Staff.id)
+        )
+    )
+    offered = frozenset().union(*(one.service_ids for one in staff))
+    services = tuple(
+        ServiceChoice(id_, name, minutes, price, frozenset(type_ids) - {None})
+        for id_, name, minutes, price, type_ids in db.session.execute(
+            select(
+                Service.id,
+                Service.name,
+                Service.duration_minutes,
+                Service.price_amount,
+                func.array_agg(aggregate_order_by(ServiceResource.type_id, ServiceResource.type_id)),
+            )
+            .outerjoin(ServiceResource, ServiceResource.service_id == Service.id)
+            .where(Service.is_active, Service.id.in_(offered))
+            .group_by(Service.id)
+            .order_by(Service.name, Service.id)
+        )
+    )
+    resources = tuple(
+        ResourceChoice(*row)
+        for row in db.session.execute(
+            select(Resource.id, Resource.name, Resource.type_id)
+            .where(Resource.branch_id == branch_id, Resource.is_active)
+            .order_by(Resource.position, Resource.id)
+        )
+    )
+    return Choices(services, staff, resources)
+
+
+def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
+    """The customer's cards with a session free, the soonest to expire first. Takes one statement."""
+    free = (
+        CustomerTreatment.total_sessions
+        - CustomerTreatment.used_sessions
+        - CustomerTreatment.held_sessions
+        - CustomerTreatment.expired_sessions
+    )
+    rows = db.session.execute(
+        select(CustomerTreatment.id, CustomerTreatment.service_id, Service.name, free, CustomerTreatment.expiry_date)
+        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .where(
+            CustomerTreatment.customer_id == customer_id,
+            CustomerTreatment.cancelled_at.is_(None),
+            CustomerTreatment.frozen_on.is_(None),
+            free > 0,
+        )
+        .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
+    )
+    return tuple(CardChoice(*row) for row in rows)
+
+
+def fitting_cards(
+    cards: Iterable[CardChoice], *, service_id: int | None, visit_on: dt.date, taken: Counter[int]
+) -> list[CardChoice]:
+    """The cards that can pay for a service, the best first; ``taken`` counts what earlier services of the visit use."""
+    return [card for card in cards if card.fits(service_id, visit_on) and card.free > taken[card.id]]

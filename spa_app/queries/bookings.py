@@ -1,0 +1,390 @@
+"""One visit, as its panel shows it."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, exists, func, select
+from sqlalchemy.orm import aliased
+
+from spa_app import clock
+from spa_app.extensions import db
+from spa_app.models import (
+    Booking,
+    BookingItem,
+    BookingItemResource,
+    Branch,
+    Customer,
+    CustomerTreatment,
+    Invoice,
+    Resource,
+    Service,
+    Staff,
+    TreatmentEntry,
+    User,
+)
+from spa_app.queries.customers import OFTEN_NO_SHOW
+
+
+@dataclass(frozen=True)
+class VisitCustomer:
+    """Who comes, and what the desk should know before greeting them."""
+
+    id: int
+    full_name: str
+    phone: str | None
+    allergies: str
+    is_first_visit: bool
+    no_shows: int  # in the last 365 days
+
+    @property
+    def is_often_no_show(self) -> bool:
+        """Whether the desk should confirm a visit by telephone first."""
+        return self.no_shows >= OFTEN_NO_SHOW
+
+
+@dataclass(frozen=True)
+class VisitCard:
+    """The card that pays for an item. ``left_before`` and ``left_after`` are free sessions around this very item.
+
+    ``state`` is what became of the item's session: ``hold``, ``punch``, ``forfeit``, or None where it went back.
+    """
+
+    id: int
+    service_name: str | None  # None: good for any service
+    total: int
+    used: int
+    held: int
+    expired: int
+    forfeited: int
+    expiry_date: dt.date
+    state: str | None
+    left_before: int
+    left_after: int
+
+    @property
+    def squares(self) -> list[str]:
+        """The state of each session, in the order in which they are drawn."""
+        counts = (
+            ("used", self.used - self.forfeited),
+            ("forfeited", self.forfeited),
+            ("reserved", self.held),
+            ("free", self.total - self.used - self.held - self.expired),
+            ("expired", self.expired),
+        )
+        return [state for state, count in counts for _ in range(count)]
+
+
+@dataclass(frozen=True)
+class VisitItem:
+    """One service of the visit, with who, where and how it is paid."""
+
+    id: int
+    service_id: int
+    service_name: str
+    staff_id: int
+    staff_name: str
+    resources: tuple[tuple[int, str], ...]  # id and name
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    price_amount: int
+    card: VisitCard | None
+
+
+@dataclass(frozen=True)
+class VisitInvoice:
+    """An invoice of the visit, or a credit note that takes one back."""
+
+    id: int
+    number: str
+    kind: str
+    status: str
+    is_credited: bool
+    total_amount: int
+    paid_amount: int
+
+    @property
+    def due_amount(self) -> int:
+        """What is left to pay."""
+        settled = self.status == "void" or self.kind == "credit_note" or self.is_credited
+        return 0 if settled else self.total_amount - self.paid_amount
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A booking with everything that its panel tells. ``actions`` are those that its state allows at ``as_of``."""
+
+    id: int
+    branch_id: int
+    branch_name: str
+    timezone: str
+    status: str
+    version: int
+    starts_at: dt.datetime
+    note: str
+    entered_late: bool
+    arrived_at: dt.datetime | None
+    started_at: dt.datetime | None
+    completed_at: dt.datetime | None
+    cancelled_at: dt.datetime | None
+    cancel_reason: str
+    created_at: dt.datetime
+    created_by: str | None
+    late_cancel_minutes: int
+    late_cancel_policy: str
+    no_show_policy: str
+    as_of: dt.datetime
+    customer: VisitCustomer
+    items: tuple[VisitItem, ...]
+    invoices: tuple[VisitInvoice, ...]
+
+    @property
+    def ends_at(self) -> dt.datetime:
+        """When the last service is over."""
+        return max((item.ends_at for item in self.items), default=self.starts_at)
+
+    @property
+    def visit_on(self) -> dt.date:
+        """The date by the branch's calendar."""
+        return clock.local_date(self.starts_at, self.timezone)
+
+    @property
+    def is_future_day(self) -> bool:
+        """Whether its local day has not begun, so that it cannot be started yet."""
+        return self.visit_on > clock.local_date(self.as_of, self.timezone)
+
+    @property
+    def invoice(self) -> VisitInvoice | None:
+        """The invoice that counts: neither void nor credited."""
+        live = (one for one in self.invoices if one.kind == "invoice" and one.status != "void" and not one.is_credited)
+        return next(live, None)
+
+    @property
+    def due_amount(self) -> int:
+        """What the customer has to pay for this visit as things stand, in minor units; cards cover the rest."""
+        if self.status == "completed":
+            return sum(invoice.due_amount for invoice in self.invoices)
+        if self.status in ("cancelled", "no_show"):
+            return 0
+        return sum(item.price_amount for item in self.items if item.card is None)
+
+    @property
+    def has_card(self) -> bool:
+        """Whether a card pays for any of it."""
+        return any(item.card for item in self.items)
+
+    @property
+    def forfeits_if_cancelled(self) -> bool:
+        """Whether the branch's policy takes the sessions of a visit that is cancelled now."""
+        late = self.as_of > self.starts_at - dt.timedelta(minutes=self.late_cancel_minutes)
+        return self.has_card and late and self.late_cancel_policy == "forfeit"
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What may be done next, the usual next step first (1-product, *Bookings*)."""
+        if self.status == "pending":
+            return ("confirm", "move", "cancel")
+        if self.status == "confirmed":
+            steps = () if self.is_future_day else (("start",) if self.arrived_at else ("arrive", "start"))
+            missed = ("no-show",) if self.as_of >= self.starts_at else ()
+            return (*steps, "move", *missed, "cancel")
+        if self.status == "in_progress":
+            return ("complete", "cancel")
+        return ("undo-complete",) if self.status == "completed" else ("undo-cancel",)
+
+    @property
+    def undo_needs_manager(self) -> bool:
+        """Whether taking the completion back would credit an invoice on which money was taken."""
+        return self.invoice is not None and self.invoice.paid_amount > 0
+
+    def is_treated_by(self, staff_id: int | None) -> bool:
+        """Whether that member of staff performs any of the services."""
+        return staff_id is not None and any(item.staff_id == staff_id for item in self.items)
+
+
+def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
+    """The visit, or None where there is none in ``branch_ids``. Takes four statements."""
+    row = db.session.execute(
+        select(
+            Booking.id,
+            Booking.branch_id,
+            Branch.name.label("branch_name"),
+            Branch.timezone,
+            Booking.status,
+            Booking.version,
+            Booking.starts_at,
+            Booking.note,
+            Booking.entered_late,
+            Booking.arrived_at,
+            Booking.started_at,
+            Booking.completed_at,
+            Booking.cancelled_at,
+            Booking.cancel_reason,
+            Booking.created_at,
+            User.full_name.label("created_by"),
+            Branch.late_cancel_minutes,
+            Branch.late_cancel_policy,
+            Branch.no_show_policy,
+        )
+        .add_columns(*_customer_columns())
+        .join(Branch, Branch.id == Booking.branch_id)
+        .join(Customer, Customer.id == Booking.customer_id)
+        .outerjoin(User, User.id == Booking.created_by_id)
+        .where(Booking.id == booking_id, Booking.branch_id.in_(list(branch_ids)))
+    ).one_or_none()
+    if row is None:
+        return None
+    values: list[tuple[str, Any]] = list(row._asdict().items())
+    return Visit(
+        **dict(values[:19]),
+        as_of=clock.now(),
+        customer=VisitCustomer(*(value for _, value in values[19:])),
+        items=_items(booking_id),
+        invoices=_invoices(booking_id),
+    )
+
+
+def get_visit_customer(customer_id: int) -> VisitCustomer | None:
+    """Who a visit is being booked for, or None. Takes one statement."""
+    row = db.session.execute(select(*_customer_columns()).where(Customer.id == customer_id)).one_or_none()
+    return VisitCustomer(*row) if row else None
+
+
+def _customer_columns() -> tuple[Any, ...]:
+    other = aliased(Booking)
+    came = exists().where(other.customer_id == Customer.id, other.status == "completed")
+    imported = exists().where(CustomerTreatment.customer_id == Customer.id, CustomerTreatment.import_ref.is_not(None))
+    no_shows = (
+        select(func.count())
+        .select_from(other)
+        .where(
+            other.customer_id == Customer.id,
+            other.status == "no_show",
+            other.starts_at > clock.now() - dt.timedelta(days=365),
+        )
+        .scalar_subquery()
+    )
+    return (
+        Customer.id.label("customer_id"),
+        Customer.full_name,
+        Customer.phone,
+        Customer.allergies,
+        and_(~came, ~imported).label("is_first_visit"),
+        no_shows.label("no_shows"),
+    )
+
+
+def _items(booking_id: int) -> tuple[VisitItem, ...]:
+    covered = aliased(Service)
+    state = (
+        select(TreatmentEntry.kind)
+        .where(
+            TreatmentEntry.booking_item_id == BookingItem.id,
+            TreatmentEntry.kind.in_(("hold", "punch", "forfeit")),
+            TreatmentEntry.closed_by_id.is_(None),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    forfeited = (
+        select(func.count())
+        .select_from(TreatmentEntry)
+        .where(
+            TreatmentEntry.treatment_id == CustomerTreatment.id,
+            TreatmentEntry.kind == "forfeit",
+            TreatmentEntry.closed_by_id.is_(None),
+        )
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(
+            BookingItem.id,
+            BookingItem.service_id,
+            Service.name.label("service_name"),
+            BookingItem.staff_id,
+            Staff.full_name.label("staff_name"),
+            BookingItem.starts_at,
+            BookingItem.ends_at,
+            BookingItem.price_amount,
+            CustomerTreatment.id.label("card_id"),
+            covered.name.label("card_service"),
+            CustomerTreatment.total_sessions,
+            CustomerTreatment.used_sessions,
+            CustomerTreatment.held_sessions,
+            CustomerTreatment.expired_sessions,
+            forfeited.label("forfeited"),
+            CustomerTreatment.expiry_date,
+            state.label("state"),
+        )
+        .join(Service, Service.id == BookingItem.service_id)
+        .join(Staff, Staff.id == BookingItem.staff_id)
+        .outerjoin(CustomerTreatment, CustomerTreatment.id == BookingItem.treatment_id)
+        .outerjoin(covered, covered.id == CustomerTreatment.service_id)
+        .where(BookingItem.booking_id == booking_id)
+        .order_by(BookingItem.position)
+    ).all()
+    resources: dict[int, list[tuple[int, str]]] = {}
+    for item_id, resource_id, name in db.session.execute(
+        select(BookingItemResource.booking_item_id, Resource.id, Resource.name)
+        .join(Resource, Resource.id == BookingItemResource.resource_id)
+        .where(BookingItemResource.booking_item_id.in_([row.id for row in rows]))
+        .order_by(Resource.position, Resource.id)
+    ):
+        resources.setdefault(item_id, []).append((resource_id, name))
+    # Several services of one visit may stand on one card: the earlier one has the later ones' sessions still before it.
+    later = Counter(row.card_id for row in rows if row.card_id and row.state)
+    items = []
+    for row in rows:
+        card = None
+        if row.card_id is not None:
+            taken = 1 if row.state else 0
+            later[row.card_id] -= taken
+            free = row.total_sessions - row.used_sessions - row.held_sessions - row.expired_sessions
+            after = free + later[row.card_id]
+            card = VisitCard(
+                id=row.card_id,
+                service_name=row.card_service,
+                total=row.total_sessions,
+                used=row.used_sessions,
+                held=row.held_sessions,
+                expired=row.expired_sessions,
+                forfeited=row.forfeited,
+                expiry_date=row.expiry_date,
+                state=row.state,
+                left_before=after + taken,
+                left_after=after,
+            )
+        items.append(
+            VisitItem(
+                id=row.id,
+                service_id=row.service_id,
+                service_name=row.service_name,
+                staff_id=row.staff_id,
+                staff_name=row.staff_name,
+                resources=tuple(resources.get(row.id, ())),
+                starts_at=row.starts_at,
+                ends_at=row.ends_at,
+                price_amount=row.price_amount,
+                card=card,
+            )
+        )
+    return tuple(items)
+
+
+def _invoices(booking_id: int) -> tuple[VisitInvoice, ...]:
+    rows = db.session.execute(
+        select(
+            Invoice.id,
+            Invoice.number,
+            Invoice.kind,
+            Invoice.status,
+            Invoice.is_credited,
+            Invoice.total_amount,
+            Invoice.paid_amount,
+        )
+        .where(Invoice.booking_id == booking_id)
+        .order_by(Invoice.id.desc())
+    )
+    return tuple(VisitInvoice(*row) for row in rows)

@@ -1,0 +1,163 @@
+"""The booking form between two keystrokes: what it offers, which card pays, when there is room."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from spa_app import clock
+from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get_choices, list_card_choices
+from spa_app.queries.bookings import VisitCustomer, get_visit_customer
+from spa_app.queries.customers import FoundCustomer, find_customers
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.web import filters
+from spa_app.web.bookings.forms import BookingForm
+from spa_app.web.bookings.refusals import Refusal
+from spa_app.web.security import local_timezone
+from spa_app.web.times import format_local
+
+FOUND = 6
+SLOTS = 5
+
+
+@dataclass
+class Draft:
+    """A booking form with everything that its template asks."""
+
+    form: BookingForm
+    choices: Choices
+    customer: VisitCustomer | None
+    card_notes: list[str]
+    due_amount: int
+    slots: list[Slot]
+    found: list[FoundCustomer] | None  # None: not searched
+    pressed: str  # the button that had the form drawn anew
+    refusal: Refusal | None = None
+
+    @property
+    def starts_value(self) -> str:
+        """The chosen time as the slot buttons carry theirs."""
+        starts_at = self.form.starts_at.data
+        return format_local(starts_at, local_timezone()) if starts_at else ""
+
+
+def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
+    """Choose a card for each service whose customer or service changed after the screen last did so.
+
+    ``redo``: the form is only being drawn anew, so that a card that no longer fits gives way too, and one is chosen
+    where none ever was. A posted form that never was on a screen keeps what it says.
+    """
+    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
+    starts_at = form.starts_at.data or clock.now()
+    visit_on = clock.local_date(starts_at, local_timezone())
+    taken: Counter[int] = Counter()
+    chosen: list[CardChoice | None] = []
+    for entry in form.items:
+        item = entry.form
+        key = f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+        fitting = fitting_cards(cards, service_id=item.service_id.data, visit_on=visit_on, taken=taken)
+        fits = [card.id for card in fitting]
+        stale = item.card_for.data != key if redo or item.card_for.data else False
+        if stale or (redo and item.treatment_id.data and item.treatment_id.data not in fits):
+            item.treatment_id.data = fits[0] if fits else None
+        item.card_for.data = key
+        if redo:
+            item.treatment_id.errors = []
+        item.treatment_id.offer([(card.id, _card_label(card)) for card in fitting], none=_("Paid at the desk"))
+        card = next((card for card in fitting if card.id == item.treatment_id.data), None)
+        if card:
+            taken[card.id] += 1
+        chosen.append(card)
+    return chosen
+
+
+def prepare(
+    form: BookingForm,
+    branch_id: int,
+    *,
+    redo: bool,
+    found: list[FoundCustomer] | None = None,
+    pressed: str = "",
+) -> Draft:
+    """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted."""
+    choices = get_choices(branch_id)
+    form.branch_id.data = branch_id
+    customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
+    if customer is None:
+        form.customer_id.data = None
+    for entry in form.items:
+        item = entry.form
+        item.service_id.offer(
+            [
+                (one.id, f"{one.name} · {filters.minutes(one.minutes)} · {filters.money(one.price_amount)}")
+                for one in choices.services
+            ],
+            none=_("Choose a service"),
+        )
+        item.staff_id.offer(
+            [(one.id, one.full_name) for one in choices.staff_for(item.service_id.data)], none=_("Anyone")
+        )
+        item.resource_id.offer(
+            [(one.id, one.name) for one in choices.resources_for(item.service_id.data)], none=_("Any that is free")
+        )
+    chosen = settle_cards(form, redo=redo)
+    services = [choices.service(entry.form.service_id.data) for entry in form.items]
+    return Draft(
+        form=form,
+        choices=choices,
+        customer=customer,
+        card_notes=_notes(chosen),
+        due_amount=sum(
+            service.price_amount
+            for service, entry in zip(services, form.items, strict=True)
+            if service and entry.form.treatment_id.data is None
+        ),
+        slots=_slots(form, choices, branch_id),
+        found=found,
+        pressed=pressed,
+    )
+
+
+def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
+    """The customers whom the search field names. One alone is the one (``choose``); nobody: they may be added."""
+    q = " ".join((form.customer_q.data or "").split())
+    found = find_customers(q, FOUND)
+    if len(found) == 1 and choose:
+        form.customer_id.data = found[0].id
+    if not found:
+        is_phone = sum(char.isdigit() for char in q) > len(q) // 2
+        (form.phone if is_phone else form.full_name).data = q
+    return found
+
+
+def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
+    first = form.items[0].form
+    if choices.service(first.service_id.data) is None:
+        return []
+    known = {one.id for one in choices.staff}
+    staff_id = first.staff_id.data if first.staff_id.data in known else None
+    since = max(form.starts_at.data or clock.now(), clock.now())
+    return find_slots(
+        service_id=first.service_id.data, branch_id=branch_id, since=since, staff_id=staff_id, limit=SLOTS
+    )
+
+
+def _notes(chosen: list[CardChoice | None]) -> list[str]:
+    """What each card says: how many sessions are left after the visit's earlier services and this one."""
+    used: Counter[int] = Counter()
+    notes = []
+    for card in chosen:
+        if card is None:
+            notes.append("")
+            continue
+        used[card.id] += 1
+        left = ngettext("After this visit %(num)s left", "After this visit %(num)s left", card.free - used[card.id])
+        notes.append(f"{left} · {_('valid to %(date)s', date=filters.date(card.expiry_date))}")
+    return notes
+
+
+def _card_label(card: CardChoice) -> str:
+    name = card.service_name or _("Any service")
+    left = ngettext("%(num)s left", "%(num)s left", card.free)
+    return f"{_('Card')} #{card.id} · {name} · {left}"

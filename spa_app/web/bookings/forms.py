@@ -1,0 +1,221 @@
+"""The forms of a visit, with the field names of 3-contract, *Pages and actions*."""
+
+import re
+from typing import Any
+
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _l
+from werkzeug.datastructures import MultiDict
+from wtforms import (
+    BooleanField,
+    DateField,
+    Field,
+    FieldList,
+    FormField,
+    HiddenField,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import InputRequired, Length, Optional
+from wtforms.widgets import DateTimeLocalInput, HiddenInput
+
+from spa_app.errors import N_
+from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
+from spa_app.services.bookings.reversal import REASON_LENGTH
+from spa_app.web.filters import local_input
+from spa_app.web.forms import Form
+from spa_app.web.security import BIGGEST_ID, local_timezone
+from spa_app.web.times import parse_date, parse_local
+
+CHOOSE_CUSTOMER = N_("Choose a customer.")
+_ITEM = re.compile(r"items-(\d{1,3})-([a-z_]+)", re.ASCII)
+_ID = re.compile(r"\d{1,19}", re.ASCII)
+
+
+def parse_id(text: str) -> int | None:
+    """An id as an address or a form carries it; None when empty. Raises ``ValueError`` for anything that is none."""
+    text = text.strip()
+    if not text:
+        return None
+    if not _ID.fullmatch(text) or not 0 < int(text) <= BIGGEST_ID:
+        raise ValueError("not an id")
+    return int(text)
+
+
+def numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
+    """The same values with the items numbered 0, 1, 2 in their order: services name an item's field by its place.
+
+    At most one item more than a visit may have is kept, so that the refusal is the service's.
+    """
+    numbers = {int(found[1]) for name in values if (found := _ITEM.fullmatch(name))}
+    places = {number: place for place, number in enumerate(sorted(numbers)[: MOST_ITEMS + 1])}
+    kept: MultiDict[str, str] = MultiDict()
+    for name, value in values.items(multi=True):
+        found = _ITEM.fullmatch(name)
+        if found and int(found[1]) in places:
+            kept.add(f"items-{places[int(found[1])]}-{found[2]}", value)
+        elif not name.startswith("items-"):
+            kept.add(name, value)
+    return kept
+
+
+class IdField(SelectField):
+    """A choice by id. What is not on the list is left to the service to refuse; what is no id is refused here."""
+
+    data: Any
+
+    def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
+        super().__init__(label, validators, coerce=parse_id, choices=[], validate_choice=False, **kwargs)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the id; empty is None."""
+        if not valuelist:
+            return
+        try:
+            self.data = parse_id(valuelist[0])
+        except ValueError as error:
+            self.data = None
+            raise ValueError(gettext("Not a valid choice.")) from error
+
+    def offer(self, choices: list[tuple[int, str]], none: str | None = None) -> None:
+        """Set what can be chosen; ``none`` is the wording of the empty choice. What is chosen stays on the list."""
+        offered: list[tuple[Any, str]] = [("", none)] if none is not None else []
+        offered += choices
+        if self.data is not None and self.data not in dict(choices):
+            offered.append((self.data, f"#{self.data}"))
+        self.choices = offered
+
+    def iter_choices(self) -> Any:
+        """Yield value, label, whether selected, and attributes."""
+        for value, label in self.choices:
+            yield value, label, value == ("" if self.data is None else self.data), {}
+
+
+class HiddenIdField(IdField):
+    """An id that the page carries along."""
+
+    widget = HiddenInput()
+
+    def _value(self) -> str:
+        return "" if self.data is None else str(self.data)
+
+
+class LocalField(Field):
+    """A time by the branch's clocks; ``data`` is the instant."""
+
+    data: Any
+    widget = DateTimeLocalInput()
+
+    def _value(self) -> str:
+        return self.raw_data[0][:40] if self.raw_data else local_input(self.data)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read ``YYYY-MM-DDTHH:MM``."""
+        self.data = None
+        if valuelist and valuelist[0].strip():
+            try:
+                self.data = parse_local(valuelist[0], local_timezone())
+            except ValueError as error:
+                raise ValueError(gettext(str(error))) from error
+
+    def change(self, instant: Any) -> None:
+        """Put another time into the field."""
+        self.data, self.raw_data = instant, None
+
+
+class LocalDateField(DateField):
+    """``YYYY-MM-DD``, in years that a calendar shows."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the date."""
+        self.data = None
+        if valuelist and valuelist[0].strip():
+            try:
+                self.data = parse_date(valuelist[0])
+            except ValueError as error:
+                raise ValueError(gettext(str(error))) from error
+
+
+class ItemForm(Form):
+    """One service of a visit. ``card_for`` tells for which customer and service the card was chosen on the screen."""
+
+    service_id = IdField(_l("Service"), [InputRequired(N_("Choose a service."))])
+    staff_id = IdField(_l("Therapist"), [Optional()])
+    resource_id = IdField(_l("Room"), [Optional()])
+    treatment_id = IdField(_l("Paid by"), [Optional()])
+    card_for = HiddenField()
+
+
+class BookingForm(Form):
+    """A visit to be booked, for a known customer or for one who is added with it."""
+
+    branch_id = HiddenIdField()
+    customer_id = HiddenIdField()
+    customer_q = StringField(_l("Find the customer"), [Length(max=100)])
+    full_name = StringField(_l("Name"), [Length(max=200)])
+    phone = StringField(_l("Phone"), [Length(max=40)])
+    shares_phone = BooleanField(_l("They share this phone with somebody"))
+    starts_at = LocalField(_l("Begins"), [InputRequired()])
+    items = FieldList(FormField(ItemForm), min_entries=1)
+    note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])
+    tentative = BooleanField(_l("Tentative: the customer still has to confirm"))
+
+    @property
+    def adds_customer(self) -> bool:
+        """Whether a customer is to be added with the visit."""
+        return self.customer_id.data is None and bool(
+            (self.full_name.data or "").strip() or (self.phone.data or "").strip()
+        )
+
+    def show_unreadable(self) -> bool:
+        """Mark what cannot be read, in a form that is not being posted yet; what is only missing is no matter."""
+        leaves = [*self._fields.values(), *(one for entry in self.items for one in entry.form._fields.values())]
+        for one in leaves:
+            if not isinstance(one, FieldList):
+                one.errors = list(one.process_errors)
+        return any(one.process_errors for one in leaves)
+
+    def field_named(self, name: str | None) -> Field | None:
+        """The field that a service calls so, such as ``items-0-staff_id``; None where there is none."""
+        found = _ITEM.fullmatch(name or "")
+        if found and int(found[1]) < len(self.items.entries):
+            return self.items.entries[int(found[1])].form._fields.get(found[2])
+        return self._fields.get(name or "")
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Whether everything can be read, and a customer is named."""
+        valid = super().validate(extra_validators)
+        if self.customer_id.data is None and not self.adds_customer and not self.customer_id.errors:
+            self.customer_id.errors = [*self.customer_id.errors, gettext(CHOOSE_CUSTOMER)]
+            return False
+        return bool(valid)
+
+
+class MoveForm(Form):
+    """Another time, therapist or room for a visit."""
+
+    starts_at = LocalField(_l("Begins"), [InputRequired()], id="move-starts_at")
+    staff_id = IdField(_l("Therapist"), [Optional()], id="move-staff_id")
+    resource_id = IdField(_l("Room"), [Optional()], id="move-resource_id")
+    version = IntegerField(widget=HiddenInput(), validators=[Optional()], id="move-version")
+
+
+class CancelForm(Form):
+    """Why a visit is cancelled."""
+
+    reason = StringField(
+        _l("Why is it cancelled?"),
+        [InputRequired(N_("Say why, in a few words.")), Length(max=REASON_LENGTH)],
+        id="cancel-reason",
+        render_kw={"list": "cancel-reasons", "autocomplete": "off"},
+    )
+
+
+class SlotsForm(Form):
+    """What free time is looked for."""
+
+    service_id = IdField(_l("Service"), [InputRequired(N_("Choose a service."))])
+    date = LocalDateField(_l("Date"), [Optional()])
+    staff_id = IdField(_l("Therapist"), [Optional()])

@@ -1,0 +1,181 @@
+"""Booking a visit: the form, its redrawing while it is filled in, and the booking itself."""
+
+from flask import make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+from spa_app import clock
+from spa_app.errors import ConflictError, DomainError, InvalidError
+from spa_app.queries.users import BranchRef
+from spa_app.services import bookings, customers
+from spa_app.services.bookings import ItemRequest
+from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.web import errors
+from spa_app.web.actions import run_once
+from spa_app.web.bookings import bp
+from spa_app.web.bookings.draft import Draft, prepare, search
+from spa_app.web.bookings.forms import BookingForm, numbered_anew, parse_id
+from spa_app.web.bookings.place import calendar_url, in_panel, push_url, see_other, swap
+from spa_app.web.bookings.refusals import explain
+from spa_app.web.bookings.routes import answer_visit, require_visit
+from spa_app.web.htmx import is_partial, refresh, render, toast
+from spa_app.web.navigation import DESK
+from spa_app.web.security import current_actor, current_branch, local_timezone, roles, use_branch
+from spa_app.web.times import next_quarter
+
+__all__ = ["bp"]  # with all its routes: this module stands on routes.py
+
+ITEM_ARGS = ("service_id", "staff_id", "resource_id", "treatment_id")
+
+
+@bp.get("/bookings/new")
+@roles(*DESK)
+def new() -> ResponseReturnValue:
+    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``."""
+    values = MultiDict(
+        (f"items-0-{name}" if name in ITEM_ARGS else name, value)
+        for name, value in request.args.items(multi=True)
+        if value.strip()
+    )
+    branch = _branch(values)
+    form = BookingForm(formdata=numbered_anew(values)) if values else BookingForm(formdata=None)
+    malformed = form.show_unreadable()
+    if form.starts_at.data is None and "starts_at" not in values:
+        form.starts_at.change(next_quarter(clock.now()))
+    found = search(form) if form.customer_q.data else None
+    return _render(prepare(form, branch.id, redo=True, found=found), 422 if malformed else 200)
+
+
+@bp.post("/bookings/form")
+@roles(*DESK)
+def redraw() -> ResponseReturnValue:
+    """The form as typed, after a change: nothing is stored. ``do`` names the button that was pressed, if any."""
+    values = numbered_anew(request.form)
+    do, slot = values.get("do", ""), values.get("slot", "")
+    if do == "forget-customer":
+        values.setlist("customer_id", [])
+    if do == "add-item":
+        count = len({name.split("-")[1] for name in values if name.startswith("items-")})
+        if count < MOST_ITEMS:
+            values.add(f"items-{count}-service_id", "")
+    if do.startswith("remove-"):
+        values = numbered_anew(
+            MultiDict(pair for pair in values.items(multi=True) if not pair[0].startswith(f"items-{do[7:]}-"))
+        )
+    if do.startswith("pay-"):
+        values.setlist(f"items-{do[4:]}-treatment_id", [""])
+    if slot:
+        values.setlist("starts_at", [slot])
+    branch = _branch(values)
+    form = BookingForm(formdata=values)
+    form.show_unreadable()
+    if do == "share-phone":
+        form.shares_phone.data = True
+    found = search(form) if do == "find" else None
+    return _render(prepare(form, branch.id, redo=True, found=found, pressed=do))
+
+
+@bp.get("/bookings/customers")
+@roles(*DESK)
+def find() -> ResponseReturnValue:
+    """The customers whom ``customer_q`` names, as buttons of the booking form; a plain client gets that whole."""
+    q = request.args.get("customer_q", "")[:100]
+    if not is_partial():
+        return redirect(url_for("bookings.new", customer_q=q))
+    form = BookingForm(formdata=None)
+    form.customer_q.data = q
+    found = search(form, choose=False) if q.strip() else None
+    place = "#panel" if request.args.get("place") == "panel" else "#main"
+    return make_response(
+        render_template(
+            "bookings/_found.html", form=form, found=found, redraw=swap(url_for("bookings.redraw"), target=place)
+        )
+    )
+
+
+@bp.post("/bookings")
+@roles(*DESK)
+def create() -> ResponseReturnValue:
+    """Book the visit: 303 to it, or its panel. 422 at the field, or 409 with the next free times and all as typed."""
+    branch = _branch(request.form)
+    form = BookingForm(formdata=numbered_anew(request.form))
+    draft = prepare(form, branch.id, redo=False)
+    if not form.validate():
+        return _render(draft, 422)
+    try:
+        booking_id = run_once("book", lambda: _book(form, branch))
+    except (InvalidError, ConflictError) as error:
+        return _refuse(form, branch, error)
+    visit = require_visit(booking_id)
+    toast(_("%(name)s is booked.", name=visit.customer.full_name))
+    if not is_partial():
+        return see_other(url_for("bookings.show", booking_id=booking_id))
+    refresh("bookings-changed")
+    url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
+    return push_url(answer_visit(visit), url)
+
+
+def _book(form: BookingForm, branch: BranchRef) -> int:
+    actor = current_actor()
+    customer_id = form.customer_id.data
+    if customer_id is None:
+        customer_id = customers.create_customer(
+            full_name=form.full_name.data or "",
+            phone=form.phone.data,
+            shares_phone=form.shares_phone.data,
+            actor=actor,
+        )
+    items = [
+        ItemRequest(
+            service_id=entry.form.service_id.data,
+            staff_id=entry.form.staff_id.data,
+            resource_id=entry.form.resource_id.data,
+            treatment_id=entry.form.treatment_id.data,
+        )
+        for entry in form.items
+    ]
+    return bookings.book(
+        customer_id=customer_id,
+        branch_id=branch.id,
+        starts_at=form.starts_at.data,
+        items=items,
+        actor=actor,
+        note=form.note.data or "",
+        tentative=form.tentative.data,
+    )
+
+
+def _refuse(form: BookingForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
+    draft = prepare(form, branch.id, redo=False)
+    draft.refusal = explain(error, customer_id=form.customer_id.data, form=True)
+    named = form.field_named(error.field)
+    if named is not None:
+        named.errors = [*named.errors, draft.refusal.message]
+    return _render(draft, errors.status_of(error))
+
+
+def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
+    date = clock.local_date(draft.form.starts_at.data or clock.now(), local_timezone())
+    return render(
+        "bookings/new.html",
+        "bookings/_new.html",
+        status,
+        title=_("New visit"),
+        draft=draft,
+        form=draft.form,
+        panel=in_panel(),
+        close_url=calendar_url(date),
+        post=swap(url_for("bookings.create")),
+        redraw=swap(url_for("bookings.redraw")),
+    )
+
+
+def _branch(values: "MultiDict[str, str]") -> BranchRef:
+    """The branch that the form names, else the one that the user works in; this request is about it from here on."""
+    try:
+        wanted = parse_id(values.get("branch_id", ""))
+    except ValueError:
+        wanted = -1
+    present = current_branch()
+    return use_branch(wanted or (present.id if present else -1))

@@ -1,0 +1,47 @@
+"""Where on the screen a visit stands: beside the calendar in the side panel, or in the main pane of its own page."""
+
+import datetime as dt
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from flask import Response, request
+from flask import redirect as plain_redirect
+from werkzeug.wrappers import Response as BaseResponse
+
+from spa_app.web.htmx import is_partial
+
+CALENDAR = "/calendar"
+# What the address of the calendar says about its panel; all else is about the calendar itself.
+PANEL_ARGS = ("booking", "new", "customer_id", "starts_at", "staff_id", "resource_id", "service_id")
+
+
+def in_panel() -> bool:
+    """Whether the answer goes into the side panel."""
+    return is_partial() and request.headers.get("HX-Target") == "panel"
+
+
+def swap(url: str, *, target: str | None = None) -> dict[str, str]:
+    """The HTMX attributes of a form that posts to ``url`` and is answered in the place where it stands."""
+    target = target or ("#panel" if in_panel() else "#main")
+    return {"hx-post": url, "hx-target": target, "hx-swap": "innerHTML", "hx-sync": "this:replace"}
+
+
+def calendar_url(date: dt.date, booking_id: int | None = None) -> str:
+    """The calendar as the user has it beside the panel, else on ``date``; with a visit in its panel, or none."""
+    parts = urlsplit(request.headers.get("HX-Current-URL", ""))
+    kept = [pair for pair in parse_qsl(parts.query) if pair[0] not in PANEL_ARGS] if parts.path == CALENDAR else []
+    if "date" not in dict(kept):
+        kept.append(("date", date.isoformat()))
+    if booking_id is not None:
+        kept.append(("booking", str(booking_id)))
+    return f"{CALENDAR}?{urlencode(kept)}"
+
+
+def push_url(response: Response, url: str) -> Response:
+    """Have the address bar say what the place now shows."""
+    response.headers["HX-Push-Url"] = url
+    return response
+
+
+def see_other(url: str) -> BaseResponse:
+    """A plain client's answer to a form: go and look."""
+    return plain_redirect(url, code=303)

@@ -1,0 +1,67 @@
+"""What the desk can do about a refusal, as links and buttons of the page it happened on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext
+
+from spa_app.errors import DomainError, WayOut
+from spa_app.web import errors
+from spa_app.web.filters import say
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way out: a link (``url``), a button of the form (``do``), or plain words."""
+
+    label: str
+    url: str | None = None
+    do: str | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused action, as its page shows it."""
+
+    message: str
+    code: str
+    ways: tuple[Way, ...]
+
+
+def explain(
+    error: DomainError, *, customer_id: int | None, invoice_id: int | None = None, form: bool = False
+) -> Refusal:
+    """The refusal in the reader's language. ``form``: it came from the booking form, whose buttons can help."""
+    ways = [_way(way, error, customer_id, invoice_id, form) for way in error.ways_out]
+    return Refusal(errors.translate(error), error.code, tuple(way for way in ways if way))
+
+
+def item_of(field: str | None) -> str:
+    """The place of the item that a field such as ``items-2-treatment_id`` belongs to."""
+    parts = (field or "").split("-")
+    return parts[1] if len(parts) == 3 and parts[1].isdigit() else "0"
+
+
+def _way(way: WayOut, error: DomainError, customer_id: int | None, invoice_id: int | None, form: bool) -> Way | None:
+    label = gettext(way.label, **_said(way.params)) if way.params else gettext(way.label)
+    item = item_of(error.field)
+    match way.action:
+        case "pay_visit" if form:
+            return Way(label, do=f"pay-{item}")
+        case "share_phone" if form:
+            return Way(label, do="share-phone")
+        case "choose_card" if form:
+            return Way(label, url=f"#items-{item}-treatment_id")
+        case "sell_plan" | "extend_card" | "unfreeze_card" if customer_id:
+            return Way(label, url=f"/customers/{customer_id}")
+        case "open_customer":
+            return Way(label, url=f"/customers/{way.params['customer_id']}")
+        case "pay_due" if invoice_id:
+            return Way(label, url=f"/invoices/{invoice_id}")
+        case "choose_slot":
+            return None  # the free times stand below the refusal
+    return Way(label)
+
+
+def _said(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: say(value) for name, value in params.items()}

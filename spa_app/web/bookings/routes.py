@@ -1,0 +1,351 @@
+"""A visit: its page and panel, what can be done with it, and the free times."""
+
+from collections.abc import Callable
+
+from flask import Response, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from spa_app import clock
+from spa_app.errors import N_, DomainError, NotAllowedError, NotFoundError
+from spa_app.queries.booking_form import get_choices
+from spa_app.queries.bookings import Visit, get_booking
+from spa_app.services import bookings
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.web import errors
+from spa_app.web.actions import run_once
+from spa_app.web.bookings import bp
+from spa_app.web.bookings.forms import CancelForm, MoveForm, SlotsForm
+from spa_app.web.bookings.place import calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.refusals import Refusal, explain
+from spa_app.web.htmx import is_partial, refresh, render, toast
+from spa_app.web.navigation import DESK, EVERYONE
+from spa_app.web.security import (
+    current_actor,
+    current_branch,
+    local_timezone,
+    local_today,
+    roles,
+    signed_in,
+    use_branch,
+)
+from spa_app.web.times import format_local
+
+SLOTS = 5
+# action → its words, once done
+DONE = {
+    "confirm": N_("The visit is confirmed."),
+    "arrive": N_("%(name)s is here."),
+    "start": N_("The treatment has begun."),
+    "complete": N_("The visit is completed."),
+    "cancel": N_("The visit is cancelled."),
+    "no-show": N_("Noted as no-show."),
+    "undo-complete": N_("The completion is undone. Sessions and invoice are as before."),
+    "undo-cancel": N_("The visit is back."),
+    "move": N_("The visit is moved."),
+}
+UNDO = {"complete": "undo-complete", "cancel": "undo-cancel", "no-show": "undo-cancel"}
+
+errors.register_way_out("open_booking", "bookings.show", "booking_id")
+
+
+@bp.get("/bookings/<int:booking_id>")
+@roles(*EVERYONE)
+def show(booking_id: int) -> ResponseReturnValue:
+    """The visit. A therapist sees those that are theirs."""
+    return answer_visit(require_visit(booking_id))
+
+
+@bp.post("/bookings/<int:booking_id>/confirm")
+@roles(*DESK)
+def confirm(booking_id: int) -> ResponseReturnValue:
+    """Make a tentative visit firm."""
+    return _act(booking_id, "confirm", lambda: bookings.confirm(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/arrive")
+@roles(*DESK)
+def arrive(booking_id: int) -> ResponseReturnValue:
+    """Note that the customer is here."""
+    return _act(booking_id, "arrive", lambda: bookings.arrive(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/start")
+@roles(*DESK)
+def start(booking_id: int) -> ResponseReturnValue:
+    """Begin the treatment."""
+    return _act(booking_id, "start", lambda: bookings.start(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/complete")
+@roles(*DESK)
+def complete(booking_id: int) -> ResponseReturnValue:
+    """Complete: punch, recognise, invoice."""
+    return _act(booking_id, "complete", lambda: bookings.complete(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/no-show")
+@roles(*DESK)
+def no_show(booking_id: int) -> ResponseReturnValue:
+    """Note that the customer did not come."""
+    return _act(booking_id, "no-show", lambda: bookings.mark_no_show(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/undo-complete")
+@roles(*DESK)
+def undo_complete(booking_id: int) -> ResponseReturnValue:
+    """Take the completion back."""
+    reason = request.form.get("reason", "")
+    return _act(
+        booking_id,
+        "undo-complete",
+        lambda: bookings.undo_complete(booking_id, actor=current_actor(), reason=reason),
+    )
+
+
+@bp.post("/bookings/<int:booking_id>/undo-cancel")
+@roles(*DESK)
+def undo_cancel(booking_id: int) -> ResponseReturnValue:
+    """Bring a cancelled or missed visit back."""
+    return _act(booking_id, "undo-cancel", lambda: bookings.undo_cancel(booking_id, actor=current_actor()))
+
+
+@bp.post("/bookings/<int:booking_id>/cancel")
+@roles(*DESK)
+def cancel(booking_id: int) -> ResponseReturnValue:
+    """Cancel, with a ``reason``; 422 at it when it is missing."""
+    visit = require_visit(booking_id)
+    form = CancelForm()
+    if not form.validate():
+        return answer_visit(visit, 422, cancel_form=form)
+    reason = form.reason.data or ""
+    return _act(
+        booking_id,
+        "cancel",
+        lambda: bookings.cancel(booking_id, reason=reason, actor=current_actor()),
+        cancel_form=form,
+    )
+
+
+@bp.post("/bookings/<int:booking_id>/move")
+@roles(*DESK)
+def move(booking_id: int) -> ResponseReturnValue:
+    """Move to ``starts_at``, ``staff_id``, ``resource_id`` (empty: as it is), unless changed since ``version``."""
+    visit = require_visit(booking_id)
+    form = MoveForm()
+    if not form.validate():
+        return answer_visit(visit, 422, move_form=form)
+    return _act(
+        booking_id,
+        "move",
+        lambda: bookings.move(
+            booking_id,
+            starts_at=form.starts_at.data,
+            staff_id=form.staff_id.data,
+            resource_id=form.resource_id.data,
+            version=form.version.data,
+            actor=current_actor(),
+        ),
+        move_form=form,
+        before=visit,
+    )
+
+
+@bp.get("/slots")
+@roles(*DESK)
+def slots() -> ResponseReturnValue:
+    """The next free times for ``service_id`` from ``date`` on (today: from now on), as buttons, page or JSON."""
+    branch = current_branch()
+    if branch is None:
+        raise NotFoundError("not_found", N_("There is no such thing in your branches."))
+    wants_json = request.accept_mimetypes.best == "application/json"
+    form = SlotsForm(formdata=request.args) if request.args else SlotsForm(formdata=None)
+    asked = bool(request.args)
+    found: list[Slot] = []
+    valid = asked and form.validate()
+    if valid:
+        day = form.date.data or local_today()
+        since = max(clock.day_bounds(day, branch.timezone)[0], clock.now())
+        found = find_slots(
+            service_id=form.service_id.data,
+            branch_id=branch.id,
+            since=since,
+            staff_id=form.staff_id.data,
+            limit=SLOTS,
+        )
+    status = 422 if asked and not valid else 200
+    if wants_json:
+        answer = jsonify(
+            slots=[
+                {
+                    "starts_at": format_local(slot.starts_at, branch.timezone),
+                    "staff_id": slot.staff_id,
+                    "staff_name": slot.staff_name,
+                }
+                for slot in found
+            ],
+            errors=form.errors,
+        )
+        answer.status_code = status
+        return answer
+    choices = get_choices(branch.id)
+    form.service_id.offer([(one.id, one.name) for one in choices.services], none=_("Choose a service"))
+    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(form.service_id.data)], none=_("Anyone"))
+    form.date.data = form.date.data or local_today()
+    return render(
+        "bookings/slots.html",
+        "bookings/_slots.html",
+        status,
+        title=_("Free times"),
+        form=form,
+        found=found,
+        asked=valid,
+    )
+
+
+def require_visit(booking_id: int) -> Visit:
+    """The visit, with the request about its branch from here on. NotFoundError, or NotAllowedError for a therapist."""
+    user = signed_in()
+    visit = get_booking(booking_id, branch_ids=[branch.id for branch in user.branches])
+    if visit is None:
+        raise NotFoundError("booking_unknown", N_("There is no such visit."))
+    if user.role == "therapist" and not visit.is_treated_by(user.staff_id):
+        raise NotAllowedError("not_yours", N_("This visit is another therapist's."))
+    use_branch(visit.branch_id)
+    return visit
+
+
+def answer_visit(
+    visit: Visit,
+    status: int = 200,
+    *,
+    refusal: Refusal | None = None,
+    move_form: MoveForm | None = None,
+    cancel_form: CancelForm | None = None,
+    slots: list[Slot] | None = None,
+) -> Response:
+    """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
+    acts = signed_in().role in DESK
+    opened = "move" if move_form else "cancel" if cancel_form else ""
+    if acts and "move" in visit.actions:
+        move_form = _offer(move_form or _as_it_is(visit), visit)
+    return render(
+        "bookings/show.html",
+        "bookings/_panel.html",
+        status,
+        title=visit.customer.full_name,
+        visit=visit,
+        acts=acts,
+        is_manager=current_actor().is_manager,
+        refusal=refusal,
+        opened=opened,
+        move_form=move_form,
+        cancel_form=cancel_form or CancelForm(formdata=None),
+        slots=slots or [],
+        panel=in_panel(),
+        close_url=calendar_url(visit.visit_on),
+        swap=swap,
+    )
+
+
+def _act(
+    booking_id: int,
+    action: str,
+    work: Callable[[], int],
+    *,
+    move_form: MoveForm | None = None,
+    cancel_form: CancelForm | None = None,
+    before: Visit | None = None,
+) -> ResponseReturnValue:
+    require_visit(booking_id)
+    try:
+        run_once(f"booking_{action}", work)
+    except NotFoundError:
+        raise
+    except DomainError as error:
+        return _refuse(booking_id, error, move_form, cancel_form)
+    visit = require_visit(booking_id)
+    _tell(visit, action, before)
+    if not is_partial():
+        return see_other(url_for("bookings.show", booking_id=booking_id))
+    refresh("bookings-changed")
+    return answer_visit(visit)
+
+
+def _refuse(
+    booking_id: int, error: DomainError, move_form: MoveForm | None, cancel_form: CancelForm | None
+) -> ResponseReturnValue:
+    """The fresh truth, with what was refused and why; a form that the visit's state still allows stays as typed."""
+    visit = require_visit(booking_id)
+    invoice = visit.invoice
+    refusal = explain(error, customer_id=visit.customer.id, invoice_id=invoice.id if invoice else None)
+    keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
+    move_form = move_form if keeps and "move" in visit.actions else None
+    cancel_form = cancel_form if keeps and "cancel" in visit.actions else None
+    slots: list[Slot] = []
+    if move_form:
+        named = move_form._fields.get(error.field or "")
+        if named is not None:
+            named.errors = [*named.errors, refusal.message]
+        staff_id = move_form.staff_id.data
+        known = {one.id for one in get_choices(visit.branch_id).staff}
+        slots = find_slots(
+            service_id=visit.items[0].service_id,
+            branch_id=visit.branch_id,
+            since=max(move_form.starts_at.data, clock.now()),
+            staff_id=staff_id if staff_id in known else None,
+            limit=SLOTS,
+        )
+    elif cancel_form and error.field == "reason":
+        cancel_form.reason.errors = [refusal.message]
+    if is_partial():
+        refresh("bookings-changed")
+    return answer_visit(
+        visit,
+        errors.status_of(error),
+        refusal=refusal,
+        move_form=move_form,
+        cancel_form=cancel_form,
+        slots=slots,
+    )
+
+
+def _tell(visit: Visit, action: str, before: Visit | None) -> None:
+    """Say what was done, with a button to undo it where that can be."""
+    words = _(DONE[action], name=visit.customer.full_name) if action == "arrive" else _(DONE[action])
+    undo, fields = UNDO.get(action), {}
+    if action == "move" and before is not None:
+        undo = "move"
+        fields = {
+            "starts_at": format_local(before.starts_at, local_timezone()),
+            "staff_id": str(before.items[0].staff_id),
+            "version": str(visit.version),
+        }
+        if len(before.items) == 1 and len(before.items[0].resources) == 1:
+            fields["resource_id"] = str(before.items[0].resources[0][0])
+    if undo is None:
+        toast(words)
+        return
+    url = url_for(f"bookings.{undo.replace('-', '_')}", booking_id=visit.id)
+    attrs = swap(url)
+    toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=attrs)
+
+
+def _as_it_is(visit: Visit) -> MoveForm:
+    form = MoveForm(formdata=None)
+    form.starts_at.data = visit.starts_at
+    form.staff_id.data = visit.items[0].staff_id
+    form.version.data = visit.version
+    return form
+
+
+def _offer(form: MoveForm, visit: Visit) -> MoveForm:
+    choices = get_choices(visit.branch_id)
+    first = visit.items[0]
+    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(first.service_id)], none=_("As it is"))
+    form.resource_id.offer(
+        [(one.id, one.name) for one in choices.resources_for(first.service_id)], none=_("As it is, if free")
+    )
+    # The version that the user has seen: after a refusal they see the fresh one.
+    form.version.data, form.version.raw_data = visit.version, None
+    return form

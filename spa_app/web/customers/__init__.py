@@ -1,0 +1,1 @@
+"""Finding, adding and keeping customers."""

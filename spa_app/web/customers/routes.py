@@ -1,0 +1,142 @@
+"""/customers: search, adding one, and each one's page."""
+
+import re
+
+from flask import Blueprint, abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from spa_app import clock
+from spa_app.errors import ConflictError, InvalidError
+from spa_app.queries import customers as queries
+from spa_app.queries import treatments
+from spa_app.queries.customers import CustomerProfile
+from spa_app.services.customers import create_customer, update_customer
+from spa_app.web import errors
+from spa_app.web.actions import run_once
+from spa_app.web.customers.forms import CustomerForm
+from spa_app.web.filters import phone as national
+from spa_app.web.htmx import redirect, render, toast, with_notices
+from spa_app.web.navigation import DESK
+from spa_app.web.security import current_actor, local_today, roles, signed_in
+from spa_app.web.treatments.forms import SellForm
+
+bp = Blueprint("customers", __name__, url_prefix="/customers")
+
+errors.register_way_out("open_customer", "customers.show", "customer_id")
+
+
+@bp.get("")
+@roles(*DESK)
+def index() -> ResponseReturnValue:
+    """Customers found by ``q``, the newest without one. HTMX gets the list alone; the top bar's, as a short menu."""
+    q = request.args.get("q", "").strip()
+    in_top_bar = request.headers.get("HX-Target") == "search-results"
+    if in_top_bar and not q:
+        return with_notices()
+    found = queries.find_customers(q, limit=8 if in_top_bar else 20) if q else queries.list_newest_customers()
+    whole_pane = request.headers.get("HX-Target") == "main"
+    return render(
+        "customers/index.html",
+        "customers/_index.html" if whole_pane else "customers/_results.html",
+        title=_("Customers"),
+        q=q,
+        found=found,
+        in_top_bar=in_top_bar,
+    )
+
+
+@bp.get("/new")
+@roles(*DESK)
+def new() -> ResponseReturnValue:
+    """The form for a new customer, filled with what was searched for (``q``: a name or a phone)."""
+    q = request.args.get("q", "").strip()[:200]
+    form = CustomerForm(formdata=None, **{"phone" if re.fullmatch(r"[+\d][\d\s().-]*", q) else "full_name": q})
+    return _new_page(form)
+
+
+@bp.post("")
+@roles(*DESK)
+def create() -> ResponseReturnValue:
+    """Add a customer and go to their page; 422 at the fields; 409 where another customer has the phone."""
+    form = CustomerForm()
+    if not form.validate():
+        return _new_page(form, 422)
+    try:
+        customer_id = run_once("create_customer", lambda: create_customer(**form.details(), actor=current_actor()))
+    except (InvalidError, ConflictError) as error:
+        return _new_page(form, _refuse(form, error))
+    toast(_("%(name)s was added.", name=form.full_name.data))
+    return redirect(url_for("customers.show", customer_id=customer_id))
+
+
+@bp.get("/<int:customer_id>")
+@roles(*DESK)
+def show(customer_id: int) -> ResponseReturnValue:
+    """A customer's page."""
+    return _page(_profile(customer_id))
+
+
+@bp.post("/<int:customer_id>")
+@roles(*DESK)
+def update(customer_id: int) -> ResponseReturnValue:
+    """Replace a customer's details; 422 at the fields; 409 where another customer has the phone."""
+    profile = _profile(customer_id)
+    form = CustomerForm()
+    if not form.validate():
+        return _page(profile, form, 422)
+
+    def work() -> int:
+        update_customer(customer_id, **form.details(), actor=current_actor())
+        return customer_id
+
+    try:
+        run_once("update_customer", work)
+    except (InvalidError, ConflictError) as error:
+        return _page(profile, form, _refuse(form, error))
+    toast(_("Saved."))
+    return redirect(url_for("customers.show", customer_id=customer_id))
+
+
+def _profile(customer_id: int) -> CustomerProfile:
+    branch_ids = [branch.id for branch in signed_in().branches]
+    profile = queries.get_customer(customer_id, branch_ids=branch_ids, now=clock.now(), today=local_today())
+    if profile is None:
+        abort(404)
+    return profile
+
+
+def _refuse(form: CustomerForm, error: InvalidError | ConflictError) -> int:
+    errors.add_to_form(form, error)
+    if error.code == "phone_taken":
+        form.phone_taken_by = (error.params["customer_id"], error.params["name"]) if error.params else None
+    return errors.status_of(error)
+
+
+def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
+    return render("customers/new.html", "customers/_new.html", status, title=_("New customer"), form=form)
+
+
+def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: int = 200) -> ResponseReturnValue:
+    details = {
+        "full_name": profile.full_name,
+        "phone": national(profile.phone),
+        "email": profile.email,
+        "birth_date": profile.birth_date,
+        "allergies": profile.allergies,
+        "note": profile.note,
+    }
+    plans = treatments.list_plans_for_sale()
+    return render(
+        "customers/show.html",
+        "customers/_show.html",
+        status,
+        title=profile.full_name,
+        customer=profile,
+        customer_id=profile.id,
+        form=form or CustomerForm(formdata=None, data=details),
+        cards=treatments.list_cards(profile.id),
+        branch_ids=[branch.id for branch in signed_in().branches],
+        plans=plans,
+        sell_form=SellForm(plans, formdata=None),
+    )

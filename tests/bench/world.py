@@ -19,7 +19,7 @@ import psycopg
 from flask import Flask
 from psycopg import sql
 
-from spa_app import create_app
+from spa_app import CONNECTION_OPTIONS, create_app
 from spa_app.config import PROJECT_DIR, Settings, load_settings
 from spa_app.embedded import EmbeddedPostgres, EmbeddedRedis
 from spa_app.embedded.kept import free_port
@@ -47,7 +47,7 @@ class World:
 
     def connect(self) -> psycopg.Connection:
         """A connection like the application's own, with nothing of the application in it."""
-        return psycopg.connect(self.database_url, options="-c timezone=UTC")
+        return psycopg.connect(self.database_url, options=CONNECTION_OPTIONS)
 
     def load(self, fraction: float) -> float:
         """Make the schema and fill it; returns the seconds for the data."""

@@ -79,8 +79,8 @@ class PaymentForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Left empty it means what is left to pay; calling it optional would make people wonder.
-        self.amount.flags.unmarked = True
+        # Empty means what is left to pay, and what needs a reference its help says: "optional" would only puzzle.
+        self.amount.flags.unmarked = self.reference.flags.unmarked = True
         self.method.choices = [(method, METHODS[method]) for method in PAYMENT_METHODS]
 
 

@@ -134,7 +134,6 @@ class Visit:
     created_by: str | None
     late_cancel_minutes: int
     late_cancel_policy: str
-    no_show_policy: str
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
@@ -226,7 +225,6 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
             User.full_name.label("created_by"),
             Branch.late_cancel_minutes,
             Branch.late_cancel_policy,
-            Branch.no_show_policy,
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
@@ -238,9 +236,9 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
         return None
     values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(values[:19]),
+        **dict(values[:18]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in values[19:])),
+        customer=VisitCustomer(*(value for _, value in values[18:])),
         items=_items(booking_id),
         invoices=_invoices(booking_id),
     )

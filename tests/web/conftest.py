@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from spa_app.extensions import db
 from spa_app.models import Branch
 from spa_app.services.actor import SYSTEM
 from spa_app.services.transaction import atomic
 from spa_app.services.users import create_user
+from tests.factories import Spa, login
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,10 @@ def user(app: Flask) -> Someone:
         )
         db.session.remove()
     return Someone(user_id, ids, "reception", "a long password")
+
+
+@pytest.fixture
+def desk(client: FlaskClient, spa: Spa) -> FlaskClient:
+    """A browser in which the receptionist of the small spa is logged in."""
+    login(client, "reception")
+    return client

@@ -26,7 +26,6 @@ class Draft:
     """A booking form with everything that its template asks."""
 
     form: BookingForm
-    choices: Choices
     customer: VisitCustomer | None
     card_notes: list[str]
     due_amount: int
@@ -105,7 +104,6 @@ def prepare(
     services = [choices.service(entry.form.service_id.data) for entry in form.items]
     return Draft(
         form=form,
-        choices=choices,
         customer=customer,
         card_notes=_notes(chosen),
         due_amount=sum(

@@ -152,7 +152,7 @@ class UnmarkedField(StringField):
 class ItemForm(Form):
     """One service of a visit. ``card_for`` tells for which customer and service the card was chosen on the screen."""
 
-    service_id = IdField(_l("Service"), [InputRequired(N_("Choose a service."))])
+    service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
     staff_id = IdField(_l("Therapist"), [Optional()])
     resource_id = IdField(_l("Room"), [Optional()])
     treatment_id = IdField(_l("Paid by"), [Optional()])
@@ -218,7 +218,7 @@ class CancelForm(Form):
 
     reason = StringField(
         _l("Why is it cancelled?"),
-        [InputRequired(N_("Say why, in a few words.")), Length(max=REASON_LENGTH)],
+        [InputRequired(_l("Say why, in a few words.")), Length(max=REASON_LENGTH)],
         id="cancel-reason",
         render_kw={"list": "cancel-reasons", "autocomplete": "off"},
     )
@@ -227,6 +227,6 @@ class CancelForm(Form):
 class SlotsForm(Form):
     """What free time is looked for."""
 
-    service_id = IdField(_l("Service"), [InputRequired(N_("Choose a service."))])
+    service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
     date = LocalDateField(_l("Date"), [Optional()])
     staff_id = IdField(_l("Therapist"), [Optional()])

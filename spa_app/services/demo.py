@@ -83,10 +83,10 @@ def load_demo_data(*, timezone: str) -> bool:
         other = Branch(code="Q7", name="Spa Quận 7", timezone=timezone)
         session.add(other)
         session.flush()
-        _hours(other)
-        services = _catalogue()
+        add_hours(other)
+        services = add_catalogue()
         _people(branch, services)
-        manager = Actor(_users(branch), "manager", frozenset({branch.id}))
+        manager = Actor(add_users(branch), "manager", frozenset({branch.id}))
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
@@ -101,7 +101,7 @@ def _branch(timezone: str) -> Branch:
     )
     db.session.add(branch)
     db.session.flush()
-    _hours(branch)
+    add_hours(branch)
     types = {name: ResourceType(name=name, kind="room") for name in dict.fromkeys(kind for _, kind in ROOMS)}
     db.session.add_all(types.values())
     db.session.flush()
@@ -112,14 +112,16 @@ def _branch(timezone: str) -> Branch:
     return branch
 
 
-def _hours(branch: Branch) -> None:
+def add_hours(branch: Branch) -> None:
+    """Open a branch every day from 8 to 21 o'clock."""
     db.session.add_all(
         BranchHours(branch_id=branch.id, weekday=weekday, opens_at=dt.time(8), closes_at=dt.time(21))
         for weekday in range(7)
     )
 
 
-def _catalogue() -> dict[str, Service]:
+def add_catalogue() -> dict[str, Service]:
+    """Add the services, each with the type of room that it needs (those exist), and the plans; services by name."""
     types = {kind.name: kind.id for kind in db.session.execute(select(ResourceType)).scalars()}
     services = {}
     for name, minutes, clean_up, price, kind in SERVICES:
@@ -151,7 +153,8 @@ def _people(branch: Branch, services: dict[str, Service]) -> None:
     db.session.flush()
 
 
-def _users(branch: Branch) -> int:
+def add_users(branch: Branch) -> int:
+    """Add the demo logins (3-contract), all but the owner in ``branch``; returns the manager's id."""
     therapist = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().first()
     ids = {}
     for username, full_name, role in USERS:

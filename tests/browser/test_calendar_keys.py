@@ -56,7 +56,7 @@ def test_another_desks_booking_shows_and_the_focus_stays(page: Page, spa: Spa, v
 
     page.evaluate("htmx.trigger('#calendar-poll', 'look')")
 
-    expect(page.locator(f"#booking-{visits['08:00']} .visit__time")).to_have_text("14:00")
+    expect(page.locator(f"#booking-{visits['08:00']} .cal-visit__time")).to_have_text("14:00")
     assert _name(page) == "12:00, Anh, free"
     expect(page.locator("#announce")).to_have_text("Calendar updated: 2 visits")
 

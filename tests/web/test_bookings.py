@@ -677,7 +677,7 @@ def test_free_times_as_page_partial_and_json(desk, spa):
     assert "<html" in desk.get(query).text
     partial = desk.get(query, headers=HTMX).text
     assert "<html" not in partial
-    assert partial.count('class="button button--small slot"') == 5
+    assert partial.count('class="button button--small free-time"') == 5
 
 
 def test_free_times_of_today_begin_now(desk, spa):

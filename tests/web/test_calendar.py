@@ -248,7 +248,7 @@ def test_clean_up_is_drawn_with_the_visit_and_not_offered(client, spa: Spa):
     html = _page(client)
 
     # From 08:00 on, in rows of five minutes: 90 minutes, 5 of preparation before and 15 of clean-up after them
-    assert f'class="visit r24 s18 b1 a3" id="booking-{booking}"' in html
+    assert f'class="cal-visit r24 s18 b1 a3" id="booking-{booking}"' in html
     offered = re.findall(r'aria-label="(\d\d:\d\d), Hồng, free"', html)
     assert [time for time in offered if "09:30" <= time <= "12:00"] == ["09:30", "11:45", "12:00"]
 

@@ -141,6 +141,14 @@ class LocalDateField(DateField):
                 raise ValueError(gettext(str(error))) from error
 
 
+class UnmarkedField(StringField):
+    """A text of which the screen says elsewhere when it is needed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.flags.unmarked = True
+
+
 class ItemForm(Form):
     """One service of a visit. ``card_for`` tells for which customer and service the card was chosen on the screen."""
 
@@ -157,8 +165,8 @@ class BookingForm(Form):
     branch_id = HiddenIdField()
     customer_id = HiddenIdField()
     customer_q = StringField(_l("Find the customer"), [Length(max=100)])
-    full_name = StringField(_l("Name"), [Length(max=200)])
-    phone = StringField(_l("Phone"), [Length(max=40)])
+    full_name = UnmarkedField(_l("Name"), [Length(max=200)])
+    phone = UnmarkedField(_l("Phone"), [Length(max=40)])
     shares_phone = BooleanField(_l("They share this phone with somebody"))
     starts_at = LocalField(_l("Begins"), [InputRequired()])
     items = FieldList(FormField(ItemForm), min_entries=1)

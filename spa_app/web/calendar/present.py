@@ -12,7 +12,7 @@ from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
 from spa_app.web.calendar.layout import ROWS_PER_HOUR, Cell, Frame, closed_cells, frame_of, free_slots
 
 # A block of up to so many rows holds less: one line; the time and the name; all but the service beside its signs.
-SIZES = ((5, "visit--line"), (8, "visit--short"), (11, "visit--medium"))
+SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--medium"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
+from markupsafe import Markup
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
@@ -91,25 +92,30 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
         announce(ngettext("Calendar updated: %(num)s visit", "Calendar updated: %(num)s visits", counts["visits"]))
     now = clock.now()
     can_book = user.role in DESK
+    context: dict[str, Any] = {
+        "asked": asked,
+        "day": shown,
+        "grid": grid_view(shown, now=now, can_book=can_book, extra=asked.booking) if asked.view == "day" else None,
+        "rows": list_view(shown) if asked.view == "list" else None,
+        "now": now,
+        "today": local_today(),
+        "one_day": dt.timedelta(days=1),
+        "new_url": new_visit_url(shown, today=local_today(), extra=asked.booking),
+        "can_book": can_book,
+        "can_choose": not own,
+    }
     return render(
         "calendar/page.html",
         partial,
         title=f"{_('Calendar')}, {format_date(asked.date, 'medium')}",
-        asked=asked,
-        day=shown,
-        grid=grid_view(shown, now=now, can_book=can_book, extra=asked.booking) if asked.view == "day" else None,
-        rows=list_view(shown) if asked.view == "list" else None,
+        # In one piece: through a chain of includes, each of its thousands of pieces would be handed on at every level.
+        drawn=Markup(render_template("calendar/_grid.html", **context)),  # noqa: S704 - a rendered template
         counts=counts,
-        new_url=new_visit_url(shown, today=local_today(), extra=asked.booking),
-        now=now,
-        today=local_today(),
-        one_day=dt.timedelta(days=1),
-        can_book=can_book,
-        can_choose=not own,
         earliest=EARLIEST,
         latest=LATEST,
         legend=flag_words(),
         panel_url=_panel_url(asked),
+        **context,
     )
 
 

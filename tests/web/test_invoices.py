@@ -94,7 +94,7 @@ def test_in_the_panel_the_fresh_invoice_comes_back_and_the_page_is_told(desk, vi
     assert "<html" not in answer.text
     assert "Paid in full" in answer.text
     assert 'hx-swap-oob="beforeend:#toasts"' in answer.text
-    assert 'id="announce"' in answer.text
+    assert '<div hx-swap-oob="innerHTML:#announce">₫450,000 taken: Cash. Paid in full.</div>' in answer.text
     assert "bookings-changed" in answer.headers["HX-Trigger"]
 
 

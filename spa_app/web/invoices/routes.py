@@ -1,7 +1,6 @@
 """/sales, /invoices/<id> with its payments and receipt, and the session slip of a visit."""
 
 import datetime as dt
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import Blueprint, abort, current_app, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -13,15 +12,14 @@ from spa_app.queries import billing as queries
 from spa_app.services import billing, payments
 from spa_app.web import errors
 from spa_app.web.actions import run_once
+from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, current_branch, local_today, roles, safe_next, signed_in, use_branch
+from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
-# What the address of the calendar says about its panel.
-PANEL_ARGS = ("booking", "new", "customer_id", "starts_at", "staff_id", "resource_id", "service_id")
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
 
 errors.register_way_out("pay_due", "invoices.show", "invoice_id")
@@ -164,10 +162,10 @@ def _page(
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
-    in_panel = request.headers.get("HX-Target") == "panel"
+    beside = in_panel()
     return render(
         "invoices/page.html",
-        "invoices/_panel.html" if in_panel else "invoices/_main.html",
+        "invoices/_panel.html" if beside else "invoices/_main.html",
         status,
         title=invoice.number,
         invoice=invoice,
@@ -177,17 +175,10 @@ def _page(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
-        target="#panel" if in_panel else "#main",
-        panel_close_url=_without_panel(request.headers.get("HX-Current-URL", "")),
+        target="#panel" if beside else "#main",
+        panel_close_url=calendar_url(local_today()),
         currency=current_app.config["SETTINGS"].currency,
     )
-
-
-def _without_panel(address: str) -> str:
-    """The path of the page beside the panel, without what is in its panel."""
-    parts = urlsplit(address)
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in PANEL_ARGS]
-    return (safe_next(parts.path) or "/") + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _enter(invoice_id: int) -> None:

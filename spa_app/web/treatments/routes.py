@@ -1,6 +1,6 @@
 """/customers/<id>/treatments: the cards, and selling a plan."""
 
-from flask import Blueprint, abort, request, url_for
+from flask import Blueprint, abort, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -9,6 +9,7 @@ from spa_app.queries import treatments as queries
 from spa_app.services.billing import sell_plan
 from spa_app.web import errors
 from spa_app.web.actions import run_once
+from spa_app.web.bookings.place import in_panel
 from spa_app.web.htmx import redirect, refresh, render, toast
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, roles, signed_in
@@ -50,7 +51,7 @@ def sell(customer_id: int) -> ResponseReturnValue:
     refresh("bookings-changed")
     return redirect(
         url_for("invoices.show", invoice_id=invoice_id),
-        target="#panel" if request.headers.get("HX-Target") == "panel" else "#main",
+        target="#panel" if in_panel() else "#main",
     )
 
 

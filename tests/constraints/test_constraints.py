@@ -89,6 +89,7 @@ BREAKING_UPDATES = {
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",
     "uq_customer_treatments_import_ref": "customer_treatments SET import_ref = 'same'",
+    "uq_customers_import_ref": "customers SET import_ref = 'same'",
     "uq_customers_phone": "customers SET phone = '+84901234567'",
     "uq_invoice_lines_invoice_id_position": (
         "invoice_lines SET invoice_id = (SELECT min(id) FROM invoices), position = 1"

@@ -4,8 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, select, text
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError
@@ -15,6 +14,13 @@ from spa_app.services.actor import Actor
 from spa_app.services.transaction import atomic, in_transaction
 
 KEPT_FOR = dt.timedelta(days=30)  # no browser sends a form again after so long
+
+# Plain SQL: every form that is posted runs these two.
+_CLAIM = text(
+    "INSERT INTO idempotency_keys (key, actor_id, action, fingerprint) VALUES (:key, :actor_id, :action, :fingerprint)"
+    " ON CONFLICT DO NOTHING RETURNING key"
+)
+_KEEP_RESULT = text("UPDATE idempotency_keys SET result = :result WHERE key = :key")
 
 
 def once(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor, work: Callable[[], int]) -> int:
@@ -26,15 +32,12 @@ def once(key: uuid.UUID, *, action: str, fingerprint: str, actor: Actor, work: C
 
     def claim_and_work() -> int:
         claimed = db.session.execute(
-            insert(IdempotencyKey)
-            .values(key=key, actor_id=actor.user_id, action=action, fingerprint=fingerprint)
-            .on_conflict_do_nothing()
-            .returning(IdempotencyKey.key)
+            _CLAIM, {"key": key, "actor_id": actor.user_id, "action": action, "fingerprint": fingerprint}
         ).scalar()
         if claimed is None:
             return _first_result(key, action=action, fingerprint=fingerprint, actor=actor)
         result = work()
-        db.session.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(result=result))
+        db.session.execute(_KEEP_RESULT, {"key": key, "result": result})
         return result
 
     return in_transaction(claim_and_work)

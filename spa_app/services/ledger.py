@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, text
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import Branch, JournalEntry, JournalLine
+from spa_app.models import Branch, JournalLine
 from spa_app.services.actor import Actor
 
 
@@ -36,6 +36,43 @@ METHOD_ACCOUNTS = {
     "e_wallet": Account.E_WALLET,
     "store_credit": Account.STORE_CREDIT,
 }
+
+# An entry and its lines in one round trip; ``sources`` tell which line belongs to which of several entries.
+_POST = text(
+    """
+    WITH entry AS (
+        INSERT INTO journal_entries (branch_id, event, posted_on, invoice_id, payment_id, treatment_entry_id,
+                                     reverses_id, actor_id)
+        VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
+        RETURNING id
+    ), lines AS (
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
+        FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
+                                     CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, position)
+        ORDER BY line.position
+    )
+    SELECT id FROM entry
+    """
+)
+_POST_MANY = text(
+    """
+    WITH entry AS (
+        INSERT INTO journal_entries (branch_id, event, posted_on, treatment_entry_id, actor_id)
+        SELECT :branch_id, CAST(:event AS text), :posted_on, source.id, CAST(:actor_id AS bigint)
+        FROM unnest(CAST(:entries AS bigint[])) WITH ORDINALITY AS source (id, position) ORDER BY source.position
+        RETURNING id, treatment_entry_id
+    )
+    INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
+    SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
+    FROM unnest(CAST(:sources AS bigint[]), CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
+                CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
+        WITH ORDINALITY AS line (source, account_id, amount, treatment_id, customer_id, position)
+    JOIN entry ON entry.treatment_entry_id = line.source
+    ORDER BY line.position
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +105,8 @@ def post(
     lines = [posting for posting in postings if posting.amount]
     if not lines:
         return None
-    entry_id = db.session.execute(
-        insert(JournalEntry).returning(JournalEntry.id),
+    entry_id: int = db.session.execute(
+        _POST,
         {
             "branch_id": branch.id,
             "event": event,
@@ -79,9 +116,9 @@ def post(
             "treatment_entry_id": treatment_entry_id,
             "reverses_id": reverses_id,
             "actor_id": actor.user_id,
+            **_columns(lines),
         },
     ).scalar_one()
-    db.session.execute(insert(JournalLine), [_row(entry_id, posting) for posting in lines])
     return entry_id
 
 
@@ -94,30 +131,20 @@ def post_many(
     entries: Sequence[tuple[int, Sequence[Posting]]],
 ) -> None:
     """Post one balanced entry for each (treatment entry's id, postings), in bulk; those worth nothing are left out."""
-    worth = [(source_id, [one for one in postings if one.amount]) for source_id, postings in entries]
-    worth = [(source_id, postings) for source_id, postings in worth if postings]
-    if not worth:
+    lines = [(source_id, one) for source_id, postings in entries for one in postings if one.amount]
+    if not lines:
         return
-    entry_ids = db.session.execute(
-        insert(JournalEntry).returning(JournalEntry.id, sort_by_parameter_order=True),
-        [
-            {
-                "branch_id": branch.id,
-                "event": event,
-                "posted_on": posted_on,
-                "treatment_entry_id": source_id,
-                "actor_id": actor.user_id,
-            }
-            for source_id, _ in worth
-        ],
-    ).scalars()
     db.session.execute(
-        insert(JournalLine),
-        [
-            _row(entry_id, posting)
-            for entry_id, (_, postings) in zip(entry_ids, worth, strict=True)
-            for posting in postings
-        ],
+        _POST_MANY,
+        {
+            "branch_id": branch.id,
+            "event": event,
+            "posted_on": posted_on,
+            "actor_id": actor.user_id,
+            "entries": list(dict.fromkeys(source_id for source_id, _ in lines)),
+            "sources": [source_id for source_id, _ in lines],
+            **_columns([posting for _, posting in lines]),
+        },
     )
 
 
@@ -136,11 +163,10 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
     )
 
 
-def _row(entry_id: int, posting: Posting) -> dict[str, int | None]:
+def _columns(lines: Sequence[Posting]) -> dict[str, list[int] | list[int | None]]:
     return {
-        "entry_id": entry_id,
-        "account_id": posting.account.value,
-        "amount": posting.amount,
-        "treatment_id": posting.treatment_id,
-        "customer_id": posting.customer_id,
+        "accounts": [line.account.value for line in lines],
+        "amounts": [line.amount for line in lines],
+        "treatment_ids": [line.treatment_id for line in lines],
+        "customer_ids": [line.customer_id for line in lines],
     }

@@ -5,10 +5,10 @@ transaction, and moves value in the ledger where sessions become revenue. Rules:
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, or_, select, text, update
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut
@@ -28,6 +28,22 @@ UNFREEZE = WayOut("unfreeze_card", N_("Unfreeze the card"))
 def sell_plan_way(customer_id: int) -> WayOut:
     """The way out of a card that cannot be used: a new one for its customer."""
     return WayOut("sell_plan", N_("Sell a package"), {"customer_id": customer_id})
+
+
+# Plain SQL where every punch passes; one round trip however many entries there are.
+_INSERT_ENTRIES = text(
+    """
+    INSERT INTO treatment_entries (treatment_id, kind, sessions, value_amount, booking_item_id, actor_id, reason)
+    SELECT entry.treatment_id, entry.kind, entry.sessions, entry.amount, CAST(:item_id AS bigint),
+           CAST(:actor_id AS bigint), CAST(:reason AS text)
+    FROM unnest(CAST(:treatment_ids AS bigint[]), CAST(:kinds AS text[]), CAST(:sessions AS smallint[]),
+                CAST(:amounts AS bigint[]))
+        WITH ORDINALITY AS entry (treatment_id, kind, sessions, amount, position)
+    ORDER BY entry.position
+    RETURNING id
+    """
+)
+_CLOSE_ENTRY = text("UPDATE treatment_entries SET closed_by_id = :closed_by_id WHERE id = :id")
 
 
 @dataclass(frozen=True)
@@ -219,19 +235,13 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
     done = [(card, card.free_sessions, _value(card, card.free_sessions)) for card in due]
     expiring = [(card, sessions, value) for card, sessions, value in done if sessions]
     if expiring:
-        entry_ids = db.session.execute(
-            insert(TreatmentEntry).returning(TreatmentEntry.id, sort_by_parameter_order=True),
-            [
-                {
-                    "treatment_id": card.id,
-                    "kind": "expire",
-                    "sessions": -sessions,
-                    "value_amount": value,
-                    "actor_id": actor.user_id,
-                }
-                for card, sessions, value in expiring
-            ],
-        ).scalars()
+        entry_ids = _insert_entries(
+            [card.id for card, _, _ in expiring],
+            [_Entry("expire", -sessions, value) for _, sessions, value in expiring],
+            item_id=None,
+            actor=actor,
+            reason="",
+        )
         ledger.post_many(
             "sessions_expired",
             branch=branch,
@@ -306,25 +316,7 @@ def _append(
     card: CustomerTreatment, entries: list[_Entry], *, actor: Actor, item_id: int | None = None, reason: str = ""
 ) -> list[int]:
     """Write history rows and bring the counters along. Returns the rows' ids, in order."""
-    ids = (
-        db.session.execute(
-            insert(TreatmentEntry).returning(TreatmentEntry.id, sort_by_parameter_order=True),
-            [
-                {
-                    "treatment_id": card.id,
-                    "kind": entry.kind,
-                    "sessions": entry.sessions,
-                    "value_amount": entry.value_amount,
-                    "booking_item_id": item_id,
-                    "actor_id": actor.user_id,
-                    "reason": reason,
-                }
-                for entry in entries
-            ],
-        )
-        .scalars()
-        .all()
-    )
+    ids = _insert_entries([card.id] * len(entries), entries, item_id=item_id, actor=actor, reason=reason)
     for entry in entries:
         match entry.kind:
             case "hold" | "release":
@@ -337,14 +329,30 @@ def _append(
     branch = db.session.get_one(Branch, card.branch_id)
     card.status = derive_status(card, clock.today(branch.timezone))
     db.session.flush()
-    return list(ids)
+    return ids
+
+
+def _insert_entries(
+    treatment_ids: Sequence[int], entries: Sequence[_Entry], *, item_id: int | None, actor: Actor, reason: str
+) -> list[int]:
+    rows = db.session.execute(
+        _INSERT_ENTRIES,
+        {
+            "treatment_ids": list(treatment_ids),
+            "kinds": [entry.kind for entry in entries],
+            "sessions": [entry.sessions for entry in entries],
+            "amounts": [entry.value_amount for entry in entries],
+            "item_id": item_id,
+            "actor_id": actor.user_id,
+            "reason": reason,
+        },
+    )
+    # Rows come back in the order in which they went in, which is that of their ids.
+    return sorted(rows.scalars())
 
 
 def _close(entry_id: int, closed_by_id: int) -> None:
-    db.session.execute(
-        update(TreatmentEntry).where(TreatmentEntry.id == entry_id).values(closed_by_id=closed_by_id),
-        execution_options={"synchronize_session": False},
-    )
+    db.session.execute(_CLOSE_ENTRY, {"id": entry_id, "closed_by_id": closed_by_id})
 
 
 def _find_live(item_id: int, *kinds: str) -> TreatmentEntry | None:

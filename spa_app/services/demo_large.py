@@ -27,7 +27,7 @@ VISITS = 500_000
 
 
 def load_large_demo_data(*, timezone: str, fraction: float = 1.0) -> bool:
-    """Fill an empty database with about ``fraction`` × 500,000 visits, a tenth as many customers, a fifth as many cards.
+    """Fill an empty database: ``fraction`` × 500,000 visits, a tenth as many customers, a fifth as many cards.
 
     Each day holds 150 visits per branch whatever the fraction; a smaller one has fewer days behind it. Returns whether
     it did; a database that has any branch is left alone. The triggers that check books row by row when a transaction
@@ -93,12 +93,17 @@ def _add_places(timezone: str) -> int:
         db.session.add(services[name])
         db.session.flush()
         db.session.add(ServiceResource(service_id=services[name].id, type_id=types[kind].id))
-    for name in (*HOURLY, None):
-        price = 8 * services[name].price_amount if name else 2_600_000
-        plan = Plan(name=f"10 × {name}, any day" if name else ANYTHING, price_amount=price, vat_rate_bp=800, validity_days=365)
+    for sold in (*HOURLY, None):
+        one = services[sold] if sold else None
+        plan = Plan(
+            name=f"10 × {one.name}, any day" if one else ANYTHING,
+            price_amount=8 * one.price_amount if one else 2_600_000,
+            vat_rate_bp=800,
+            validity_days=365,
+        )
         db.session.add(plan)
         db.session.flush()
-        db.session.add(PlanItem(plan_id=plan.id, service_id=services[name].id if name else None, sessions=10))
+        db.session.add(PlanItem(plan_id=plan.id, service_id=one.id if one else None, sessions=10))
     names = itertools.cycle(demo.THERAPISTS)
     branches = []
     for code, name, therapists in BRANCHES:
@@ -108,11 +113,13 @@ def _add_places(timezone: str) -> int:
         demo.add_hours(branch)
         branches.append(branch)
         for position in range(therapists):
-            one = Staff(branch_id=branch.id, full_name=f"{next(names)} {position + 1}", position=position)
-            kind = types[position % len(types)]
-            room = Resource(branch_id=branch.id, type_id=kind.id, name=f"{kind.name} {position + 1}", position=position)
-            db.session.add_all([one, room])
+            person = Staff(branch_id=branch.id, full_name=f"{next(names)} {position + 1}", position=position)
+            type_ = types[position % len(types)]
+            room = Resource(
+                branch_id=branch.id, type_id=type_.id, name=f"{type_.name} {position + 1}", position=position
+            )
+            db.session.add_all([person, room])
             db.session.flush()
-            db.session.add_all(StaffSkill(staff_id=one.id, service_id=service.id) for service in services.values())
+            db.session.add_all(StaffSkill(staff_id=person.id, service_id=service.id) for service in services.values())
     db.session.flush()
     return demo.add_users(branches[0])

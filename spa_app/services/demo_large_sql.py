@@ -51,13 +51,16 @@ VISITS = """
     CREATE TEMP TABLE visit ON COMMIT DROP AS
     SELECT v.*, CASE WHEN v.day >= :days_back THEN 'confirmed' WHEN v.dice < 4 THEN 'cancelled'
                      WHEN v.dice < 6 THEN 'no_show' ELSE 'completed' END AS status,
-           CASE WHEN v.dice >= 30 THEN row_number() OVER (PARTITION BY v.dice >= 30, v.kind ORDER BY v.id) - 1 END AS nth,
-           CASE WHEN v.dice >= 30 THEN row_number() OVER (PARTITION BY v.dice >= 30 ORDER BY v.id) - 1 END AS nth_on_card
+           CASE WHEN v.dice >= 30
+                THEN row_number() OVER (PARTITION BY v.dice >= 30, v.kind ORDER BY v.id) - 1 END AS nth,
+           CASE WHEN v.dice >= 30
+                THEN row_number() OVER (PARTITION BY v.dice >= 30 ORDER BY v.id) - 1 END AS nth_on_card
     FROM (
         SELECT n + 1 AS id, n / (3 * :per_day) AS day, n * 48271 % 2147483647 % 100 AS dice,
                1 + n * 7919 % :customers AS customer_id, t.branch_id, t.staff_id, t.resource_id, k.*,
                (CAST(:today AS date) + (n / (3 * :per_day) - :days_back)::int
-                + make_interval(hours => (8 + n % :per_day / t.colleagues * CASE WHEN t.colleagues > 12 THEN 2 ELSE 1 END)::int)
+                + make_interval(
+                    hours => (8 + n % :per_day / t.colleagues * CASE WHEN t.colleagues > 12 THEN 2 ELSE 1 END)::int)
                ) AT TIME ZONE :timezone AS starts_at
         FROM generate_series(CAST(0 AS bigint), :visits - 1) n
         JOIN therapist t ON t.branch = n / :per_day % 3 AND t.position = n % :per_day % t.colleagues
@@ -68,7 +71,8 @@ VISITS = """
 ON_CARDS = """
     CREATE TEMP TABLE on_card ON COMMIT DROP AS
     SELECT v.id AS visit_id, v.nth_on_card,
-           1 + v.kind + 4 * (least(v.nth * 36 / k.visits, 35) * (:cards / 4 / 36) + v.nth % (:cards / 4 / 36)) AS card_id
+           1 + v.kind
+           + 4 * (least(v.nth * 36 / k.visits, 35) * (:cards / 4 / 36) + v.nth % (:cards / 4 / 36)) AS card_id
     FROM visit v JOIN (SELECT kind, count(nth) AS visits FROM visit GROUP BY kind) k ON k.kind = v.kind
     WHERE v.nth IS NOT NULL
 """

@@ -9,7 +9,7 @@ HEAD = ("work", "floor", "measured", "ratio", "aim", "")
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what was done, what it was compared with, and what came out. ``met`` is None where nothing was aimed at."""
+    """One line: what was done, against what, and what came out. ``met`` is None where nothing was aimed at."""
 
     work: str
     measured: str
@@ -30,7 +30,9 @@ def as_text(rows: Sequence[Row]) -> str:
     """All rows under one head, in columns."""
     table = [HEAD, *(row.cells for row in rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table
+    ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 

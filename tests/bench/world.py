@@ -65,7 +65,9 @@ class World:
         """A copy of the database for the block; nobody may be connected to the original when it begins."""
         server = urlunsplit(urlsplit(self.database_url)._replace(path="/postgres"))
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE spa STRATEGY file_copy").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE spa STRATEGY file_copy").format(sql.Identifier(name))
+            )
             try:
                 yield urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
             finally:

@@ -257,16 +257,16 @@ def _act(
     cancel_form: CancelForm | None = None,
     before: Visit | None = None,
 ) -> ResponseReturnValue:
-    require_visit(booking_id)
     try:
         run_once(f"booking_{action}", work)
     except NotFoundError:
         raise
     except DomainError as error:
         return _refuse(booking_id, error, move_form, cancel_form)
-    visit = require_visit(booking_id)
-    _tell(visit, action, before)
-    if not is_partial():
+    # The next page of a plain client reads the visit anew; only these words need something of it.
+    visit = require_visit(booking_id) if is_partial() or action in ("arrive", "move") else None
+    _tell(booking_id, action, visit, before)
+    if visit is None or not is_partial():
         return see_other(url_for("bookings.show", booking_id=booking_id))
     refresh("bookings-changed")
     return answer_visit(visit)
@@ -310,11 +310,11 @@ def _refuse(
     )
 
 
-def _tell(visit: Visit, action: str, before: Visit | None) -> None:
+def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | None) -> None:
     """Say what was done, with a button to undo it where that can be."""
-    words = _(DONE[action], name=visit.customer.full_name) if action == "arrive" else _(DONE[action])
+    words = _(DONE[action], name=visit.customer.full_name) if visit and action == "arrive" else _(DONE[action])
     undo, fields = UNDO.get(action), {}
-    if action == "move" and before is not None:
+    if action == "move" and visit is not None and before is not None:
         undo = "move"
         fields = {
             "starts_at": format_local(before.starts_at, local_timezone()),
@@ -326,7 +326,7 @@ def _tell(visit: Visit, action: str, before: Visit | None) -> None:
     if undo is None:
         toast(words)
         return
-    url = url_for(f"bookings.{undo.replace('-', '_')}", booking_id=visit.id)
+    url = url_for(f"bookings.{undo.replace('-', '_')}", booking_id=booking_id)
     attrs = swap(url)
     toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=attrs)
 

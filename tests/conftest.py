@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import flask_migrate
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -32,6 +33,12 @@ from tests import factories
 from tests.concurrency.table import pytest_terminal_summary  # noqa: F401 - a hook works from the first conftest only
 
 _TEMPLATE = "spa_template"
+
+# A machine that is busy with something else is no fault of the code under test.
+hypothesis.settings.register_profile(
+    "spa", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("spa")
 
 
 @pytest.fixture(scope="session")

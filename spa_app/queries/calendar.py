@@ -3,9 +3,25 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, case, false, func, not_, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Select,
+    SmallInteger,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    not_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
@@ -50,6 +66,9 @@ class Block:
     booking_id: int
     item_id: int
     number: int
+    staff_id: int
+    resource_names: tuple[str, ...]
+    # These are read as they are: _rows_query() selects them in this order.
     status: str
     starts_at: dt.datetime
     ends_at: dt.datetime
@@ -58,9 +77,7 @@ class Block:
     customer_id: int
     customer_name: str
     service_name: str
-    staff_id: int
     staff_name: str
-    resource_names: tuple[str, ...]
     arrived: bool
     payment: str | None
     on_card: bool
@@ -132,10 +149,27 @@ def get_day(
 def get_revision(branch_id: int, date: dt.date, *, timezone: str) -> str:
     """A digest of all that the day shows, in one statement: the price of a poll that finds nothing new.
 
-    ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is not
-    in it: that can only change through another day.
+    ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
+    not in it: that can only change through another day.
     """
     begins_at, ends_at = clock.day_bounds(date, timezone)
+    values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "weekday": date.weekday()}
+    return str(db.session.execute(_revision_query(), values).scalar_one())
+
+
+# The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
+_BRANCH = bindparam("branch_id", type_=BigInteger)
+_WEEKDAY = bindparam("weekday", type_=SmallInteger)
+_STAFF = bindparam("staff_id", type_=BigInteger)
+
+
+def _on_the_day() -> ColumnElement[bool]:
+    begins_at, ends_at = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
+    return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= begins_at, Booking.starts_at < ends_at)
+
+
+@cache
+def _revision_query() -> Select[Any]:
     day = (
         select(
             func.concat_ws(
@@ -157,47 +191,61 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str) -> str:
         .join(Customer, Customer.id == Booking.customer_id)
         .outerjoin(CustomerTreatment, CustomerTreatment.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
-        .where(Booking.branch_id == branch_id, Booking.starts_at >= begins_at, Booking.starts_at < ends_at)
+        .where(_on_the_day())
         .subquery()
     )
     frame = [
         select(func.sum(func.hashtext(func.concat_ws(" ", *columns)))).where(condition).scalar_subquery()
         for columns, condition in (
-            ((Staff.id, Staff.full_name, Staff.position, Staff.is_active), Staff.branch_id == branch_id),
-            ((Resource.id, Resource.name, Resource.position, Resource.is_active), Resource.branch_id == branch_id),
+            ((Staff.id, Staff.full_name, Staff.position, Staff.is_active), Staff.branch_id == _BRANCH),
+            ((Resource.id, Resource.name, Resource.position, Resource.is_active), Resource.branch_id == _BRANCH),
             (
                 (BranchHours.opens_at, BranchHours.closes_at),
-                and_(BranchHours.branch_id == branch_id, BranchHours.weekday == date.weekday()),
+                and_(BranchHours.branch_id == _BRANCH, BranchHours.weekday == _WEEKDAY),
             ),
         )
     ]
-    visits = select(func.string_agg(day.c.said, aggregate_order_by(";", day.c.id))).scalar_subquery()
-    return str(db.session.execute(select(func.md5(func.concat_ws("|", *frame, visits)))).scalar_one())
+    visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
+    return select(func.md5(func.concat_ws("|", *frame, visits)))
 
 
 def _branch_hours(branch_id: int, date: dt.date) -> tuple[str, list[tuple[dt.time, dt.time]]]:
-    rows = db.session.execute(
-        select(Branch.timezone, BranchHours.opens_at, BranchHours.closes_at)
-        .outerjoin(BranchHours, and_(BranchHours.branch_id == Branch.id, BranchHours.weekday == date.weekday()))
-        .where(Branch.id == branch_id)
-        .order_by(BranchHours.opens_at)
-    ).all()
+    rows = db.session.execute(_hours_query(), {"branch_id": branch_id, "weekday": date.weekday()}).all()
     if not rows:
         raise NotFoundError("not_found", N_("There is no such thing in your branches."))
     return rows[0].timezone, [(row.opens_at, row.closes_at) for row in rows if row.opens_at is not None]
 
 
+@cache
+def _hours_query() -> Select[str, dt.time, dt.time]:
+    return (
+        select(Branch.timezone, BranchHours.opens_at, BranchHours.closes_at)
+        .outerjoin(BranchHours, and_(BranchHours.branch_id == Branch.id, BranchHours.weekday == _WEEKDAY))
+        .where(Branch.id == _BRANCH)
+        .order_by(BranchHours.opens_at)
+    )
+
+
 def _columns(branch_id: int, by: By, only_staff_id: int | None) -> tuple[Column, ...]:
-    query: Select[Any]
-    if by == "therapist":
-        query = select(Staff.id, Staff.full_name).where(Staff.branch_id == branch_id, Staff.is_active)
-        query = query.order_by(Staff.position, Staff.id)
-        if only_staff_id is not None:
-            query = query.where(Staff.id == only_staff_id)
-    else:
-        query = select(Resource.id, Resource.name).where(Resource.branch_id == branch_id, Resource.is_active)
-        query = query.order_by(Resource.position, Resource.id)
-    return tuple(Column(id_, name) for id_, name in db.session.execute(query).all())
+    query = _columns_query(by, only_staff_id is not None)
+    rows = db.session.execute(query, {"branch_id": branch_id, "staff_id": only_staff_id}).all()
+    return tuple(Column(id_, name) for id_, name in rows)
+
+
+@cache
+def _columns_query(by: By, only_one: bool) -> Select[int, str]:
+    if by == "room":
+        return (
+            select(Resource.id, Resource.name)
+            .where(Resource.branch_id == _BRANCH, Resource.is_active)
+            .order_by(Resource.position, Resource.id)
+        )
+    query = (
+        select(Staff.id, Staff.full_name)
+        .where(Staff.branch_id == _BRANCH, Staff.is_active)
+        .order_by(Staff.position, Staff.id)
+    )
+    return query.where(Staff.id == _STAFF) if only_one else query
 
 
 def _live_invoice() -> Any:
@@ -213,6 +261,12 @@ def _live_invoice() -> Any:
 def _rows(
     branch_id: int, begins_at: dt.datetime, ends_at: dt.datetime, *, only_staff_id: int | None, with_given_up: bool
 ) -> Sequence[Any]:
+    values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "staff_id": only_staff_id}
+    return db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
+
+
+@cache
+def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
     earlier, later = aliased(Booking), aliased(BookingItem)
     card = CustomerTreatment
     free = card.total_sessions - card.used_sessions - card.held_sessions - card.expired_sessions
@@ -221,10 +275,7 @@ def _rows(
         .where(
             later.treatment_id == card.id,
             later.occupies,
-            or_(
-                later.starts_at > BookingItem.starts_at,
-                and_(later.starts_at == BookingItem.starts_at, later.id > BookingItem.id),
-            ),
+            tuple_(later.starts_at, later.id) > tuple_(BookingItem.starts_at, BookingItem.id),
         )
         .exists()
     )
@@ -232,35 +283,36 @@ def _rows(
         select(earlier.id)
         .where(
             earlier.customer_id == Booking.customer_id,
-            earlier.starts_at < Booking.starts_at,
+            tuple_(earlier.starts_at, earlier.id) < tuple_(Booking.starts_at, Booking.id),
             earlier.status.not_in(GIVEN_UP),
         )
         .exists()
     )
     query = (
         select(
-            Booking.id.label("booking_id"),
             BookingItem.id.label("item_id"),
+            Booking.id.label("booking_id"),
+            BookingItem.staff_id,
+            Resource.id.label("resource_id"),
+            Resource.name.label("resource_name"),
+            # From here on in the order of Block's fields
             Booking.status,
             BookingItem.starts_at,
             BookingItem.ends_at,
-            func.lower(BookingItem.occupied).label("occupied_from"),
-            func.upper(BookingItem.occupied).label("occupied_to"),
+            func.lower(BookingItem.occupied),
+            func.upper(BookingItem.occupied),
             Booking.customer_id,
-            Customer.full_name.label("customer_name"),
-            Service.name.label("service_name"),
-            BookingItem.staff_id,
-            Staff.full_name.label("staff_name"),
-            Booking.arrived_at.is_not(None).label("arrived"),
-            case((Invoice.status == "open", "unpaid"), else_=Invoice.status).label("payment"),
-            card.id.is_not(None).label("on_card"),
-            case((free <= 0, not_(has_later)), else_=false()).label("last_session"),
-            not_(has_earlier).label("first_visit"),
+            Customer.full_name,
+            Service.name,
+            Staff.full_name,
+            Booking.arrived_at.is_not(None),
+            case((Invoice.status == "open", "unpaid"), else_=Invoice.status),
+            card.id.is_not(None),
+            case((free <= 0, not_(has_later)), else_=false()),
+            not_(has_earlier),
             Booking.entered_late,
             Booking.note,
             Customer.allergies,
-            Resource.id.label("resource_id"),
-            Resource.name.label("resource_name"),
         )
         .select_from(Booking)
         .join(BookingItem, BookingItem.booking_id == Booking.id)
@@ -271,58 +323,29 @@ def _rows(
         .outerjoin(Invoice, _live_invoice())
         .outerjoin(BookingItemResource, BookingItemResource.booking_item_id == BookingItem.id)
         .outerjoin(Resource, Resource.id == BookingItemResource.resource_id)
-        .where(Booking.branch_id == branch_id, Booking.starts_at >= begins_at, Booking.starts_at < ends_at)
+        .where(_on_the_day())
         .order_by(BookingItem.starts_at, BookingItem.id, Resource.position, Resource.id)
     )
-    if only_staff_id is not None:
-        query = query.where(BookingItem.staff_id == only_staff_id)
-    if not with_given_up:
-        query = query.where(Booking.status.not_in(GIVEN_UP))
-    return db.session.execute(query).all()
+    if only_one:
+        query = query.where(BookingItem.staff_id == _STAFF)
+    return query if with_given_up else query.where(Booking.status.not_in(GIVEN_UP))
 
 
 def _blocks(rows: Sequence[Any], by: By) -> tuple[Block, ...]:
     """One block per item, or, by room, per item and room that it takes."""
     rooms: dict[int, list[str]] = {}
-    for row in rows:
-        rooms.setdefault(row.item_id, [])
-        if row.resource_name is not None:
-            rooms[row.item_id].append(row.resource_name)
+    for item_id, _booking_id, _staff_id, _resource_id, room, *_rest in rows:
+        names = rooms.setdefault(item_id, [])
+        if room is not None:
+            names.append(room)
     counts: dict[int, int] = {}
     drawn: set[int] = set()
     blocks = []
-    for row in rows:
-        if by == "therapist" and row.item_id in drawn:
+    for item_id, booking_id, staff_id, resource_id, _room, *shown in rows:
+        column_id = staff_id if by == "therapist" else resource_id
+        if column_id is None or (by == "therapist" and item_id in drawn):
             continue
-        if by == "room" and row.resource_id is None:
-            continue
-        drawn.add(row.item_id)
-        counts[row.booking_id] = number = counts.get(row.booking_id, 0) + 1
-        blocks.append(
-            Block(
-                column_id=row.staff_id if by == "therapist" else row.resource_id,
-                booking_id=row.booking_id,
-                item_id=row.item_id,
-                number=number,
-                status=row.status,
-                starts_at=row.starts_at,
-                ends_at=row.ends_at,
-                occupied_from=row.occupied_from,
-                occupied_to=row.occupied_to,
-                customer_id=row.customer_id,
-                customer_name=row.customer_name,
-                service_name=row.service_name,
-                staff_id=row.staff_id,
-                staff_name=row.staff_name,
-                resource_names=tuple(rooms[row.item_id]),
-                arrived=row.arrived,
-                payment=row.payment,
-                on_card=row.on_card,
-                last_session=bool(row.last_session),
-                first_visit=row.first_visit,
-                entered_late=row.entered_late,
-                note=row.note,
-                allergies=row.allergies,
-            )
-        )
+        drawn.add(item_id)
+        counts[booking_id] = number = counts.get(booking_id, 0) + 1
+        blocks.append(Block(column_id, booking_id, item_id, number, staff_id, tuple(rooms[item_id]), *shown))
     return tuple(blocks)

@@ -27,7 +27,7 @@ from spa_app.services import bookings, payments, users
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
-from spa_app.services.transaction import atomic
+from spa_app.services.transaction import atomic, attempt
 
 # name, minutes, clean-up minutes, price in đồng, type of room
 SERVICES = (
@@ -219,11 +219,12 @@ def _visit(
     at: dt.datetime, now: dt.datetime, branch: Branch, customer_id: int, item: ItemRequest, manager: Actor
 ) -> None:
     try:
-        booking_id = bookings.book(
-            customer_id=customer_id, branch_id=branch.id, starts_at=at, items=[item], actor=manager
-        )
+        with attempt():
+            booking_id = bookings.book(
+                customer_id=customer_id, branch_id=branch.id, starts_at=at, items=[item], actor=manager
+            )
     except DomainError:
-        return  # no room is free then: the demo day has a gap there
+        return  # no room or session is free then: the demo day has a gap there
     if at < now:
         bookings.arrive(booking_id, actor=manager)
         bookings.start(booking_id, actor=manager)

@@ -25,6 +25,7 @@ def take_payment(
     ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
     one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
     """
+    reference = reference.strip()
     with atomic() as session:
         invoice = lock_invoice(invoice_id, actor=actor)
         if amount is None and invoice.due_amount > 0:

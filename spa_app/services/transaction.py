@@ -67,16 +67,24 @@ def atomic() -> Iterator[Session]:
     """All of the block, or nothing. The outermost block commits or rolls back; inner ones join it.
 
     Yields the session. Raises :class:`DomainError` where a constraint or a lock time-out (3 s) refused. What was handed
-    to :func:`on_commit` runs after the commit, in order.
+    to :func:`on_commit` runs after the commit, in order. An inner block that failed may have stored half of its work:
+    who wants to go on without it runs it under :func:`attempt`, otherwise nothing is committed (``RuntimeError``).
     """
     session = db.session()
     if session.info.get("atomic"):
-        yield session
+        try:
+            yield session
+        except BaseException:
+            session.info["failed"] = True
+            raise
         return
     session.info["atomic"] = True
+    session.info["failed"] = False
     session.info["after_commit"] = []
     try:
         yield session
+        if session.info["failed"]:
+            raise RuntimeError("a part of this transaction failed, and the failure was swallowed outside attempt()")
         session.commit()
     except BaseException as error:
         session.rollback()
@@ -95,24 +103,53 @@ def atomic() -> Iterator[Session]:
             log.exception("after_commit_failed")
 
 
+@contextmanager
+def attempt() -> Iterator[None]:
+    """A part of an ``atomic()`` block that may be refused by itself: it alone is undone, and the caller may go on.
+
+    Raises what the part raises, as ``atomic()`` does. Costs a savepoint.
+    """
+    session = db.session()
+    failed, waiting = session.info["failed"], len(session.info["after_commit"])
+    try:
+        with session.begin_nested():
+            yield
+    except BaseException as error:
+        session.info["failed"] = failed
+        del session.info["after_commit"][waiting:]
+        refusal = _as_refusal(error)
+        if refusal is not None:
+            raise refusal from error
+        raise
+
+
 def on_commit(callback: Callable[[], object]) -> None:
     """Run ``callback`` once the surrounding ``atomic()`` has committed; never if it rolls back."""
     db.session().info["after_commit"].append(callback)
 
 
 def in_transaction(work: Callable[[], Result]) -> Result:
-    """Run ``work`` in one transaction; again as a whole, with jitter, after a deadlock or serialization failure."""
+    """Run ``work`` in one transaction; again as a whole, with jitter, after a deadlock or serialization failure.
+
+    Raises :class:`ConflictError` (busy) when that did not help, and whatever ``work`` raises.
+    """
     if db.session().info.get("atomic"):
         return work()
-    for attempt in range(1, ATTEMPTS + 1):
+    for turn in range(1, ATTEMPTS + 1):
         try:
             with atomic():
                 return work()
         except DBAPIError as error:
-            if not isinstance(error.orig, (pg.DeadlockDetected, pg.SerializationFailure)) or attempt == ATTEMPTS:
+            if not isinstance(error.orig, (pg.DeadlockDetected, pg.SerializationFailure)):
                 raise
-            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+            if turn == ATTEMPTS:
+                raise _busy() from error
+            time.sleep(random.uniform(0.01, 0.05) * turn)  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable")
+
+
+def _busy() -> ConflictError:
+    return ConflictError("busy", N_("Somebody else is working on this at this moment. Nothing was stored: try again."))
 
 
 def _as_refusal(error: BaseException) -> DomainError | None:
@@ -121,9 +158,7 @@ def _as_refusal(error: BaseException) -> DomainError | None:
     if not isinstance(error, DBAPIError):
         return None
     if isinstance(error.orig, (pg.LockNotAvailable, pg.QueryCanceled)):
-        return ConflictError(
-            "busy", N_("Somebody else is working on this at this moment. Nothing was stored: try again.")
-        )
+        return _busy()
     if isinstance(error, IntegrityError) and isinstance(error.orig, pg.IntegrityError):
         return CONSTRAINTS.get(error.orig.diag.constraint_name or "", lambda: None)()
     return None

@@ -60,7 +60,8 @@ def with_notices(body: str = "", status: int = 200) -> Response:
     if toasts:
         body += f'<div hx-swap-oob="beforeend:#toasts">{toasts}</div>'
     if "announcement" in g:
-        body += f'<div id="announce" hx-swap-oob="innerHTML">{escape(g.announcement)}</div>'
+        # The morph extension keeps the wrapper of any out-of-band swap, so it must not bring the region's id along.
+        body += f'<div hx-swap-oob="innerHTML:#announce">{escape(g.announcement)}</div>'
     return make_response(body, status)
 
 

@@ -127,14 +127,15 @@ const addressOf = (link) => {
   if (booking) address.searchParams.set("booking", booking);
   else {
     address.searchParams.set("new", "1");
-    for (const [name, value] of new URL(link.href).searchParams) if (name !== "date") address.searchParams.set(name, value);
+    for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;
 };
 
 const open = (link) => {
+  waiting = null;
   const { pathname, search } = new URL(link.href);
-  return htmx.ajax("GET", pathname + search, { source: link, target: "#panel", swap: "innerHTML", push: addressOf(link) });
+  htmx.ajax("GET", pathname + search, { source: link, target: "#panel", swap: "innerHTML", push: addressOf(link) });
 };
 
 document.addEventListener("click", (event) => {
@@ -147,9 +148,9 @@ document.addEventListener("click", (event) => {
 // Start, complete and move are the panel's own forms: it says which of them the visit allows now.
 const formFor = (id, action) => panel.querySelector(`form[action$="/bookings/${id}/${action}"]`);
 
-const act = async (link, action) => {
-  const id = bookingOf(link);
-  if (!formFor(id, action)) await open(link);
+let waiting = null; // {id, action}: to be done once the panel shows that visit
+
+const perform = ({ id, action }) => {
   const form = formFor(id, action);
   if (!form) return;
   if (action === "move") {
@@ -160,6 +161,23 @@ const act = async (link, action) => {
   }
 };
 
+const act = (link, action) => {
+  const wanted = { id: bookingOf(link), action };
+  if (panel.querySelector(`form[action*="/bookings/${wanted.id}/"]`)) perform(wanted);
+  else {
+    open(link);
+    waiting = wanted;
+  }
+};
+
+// Not before the panel has settled: until then its forms are plain ones.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target !== panel || !waiting) return;
+  const wanted = waiting;
+  waiting = null;
+  perform(wanted);
+});
+
 const markOpen = () => {
   const view = document.getElementById("calendar");
   if (!view) return;
@@ -169,7 +187,7 @@ const markOpen = () => {
   for (const link of view.querySelectorAll("a[data-opens]")) {
     const wanted = new URL(link.href);
     if (booking && wanted.pathname === `/bookings/${booking}`) link.closest("[data-status]").setAttribute("data-open", "");
-    const free = query.get("new") && link.parentElement.matches(".slot");
+    const free = query.get("new") && link.parentElement.matches(".cal-slot");
     if (free && [...wanted.searchParams].every(([name, value]) => query.get(name) === value)) link.setAttribute("data-open", "");
   }
 };
@@ -181,7 +199,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { elt, parameters } = event.detail;
   if (!elt.matches("[data-keeps-panel]") || !panel.childElementCount) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "customer_id"]) {
+  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "customer_id"]) {
     if (query.has(name)) parameters[name] = query.get(name);
   }
 });

@@ -28,10 +28,14 @@ export const showToast = (message) => {
 };
 
 document.addEventListener("click", (event) => event.target.closest("[data-toast-close]")?.closest("[data-toast]").remove());
-// An undo that was used has done its work.
-document.addEventListener("submit", (event) => {
-  const toast = event.target.closest("[data-toast]");
-  if (toast && !event.defaultPrevented) toast.hidden = true;
-});
+// An undo that was used has done its work. Captured, because htmx stops the event on its way up.
+document.addEventListener(
+  "submit",
+  (event) => {
+    const toast = event.target.closest("[data-toast]");
+    if (toast) toast.hidden = true;
+  },
+  true,
+);
 new MutationObserver(armAll).observe(region, { childList: true });
 armAll();

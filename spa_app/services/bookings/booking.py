@@ -117,9 +117,10 @@ def move(
 ) -> int:
     """Move a visit to another time, therapist or room, and return its id. Everything is checked anew.
 
-    ``staff_id`` takes over from the therapist of the first service; empty keeps the therapists. ``version`` is what the
-    caller's screen showed. Locks the booking, therapists, rooms, then cards. Raises what :func:`book` raises, and
-    :class:`ConflictError` when somebody else changed the visit meanwhile.
+    ``staff_id`` takes over from the therapist of the first service, and ``resource_id`` from its room; empty keeps the
+    therapists, and the rooms where they are free. ``version`` is what the caller's screen showed. Locks the booking,
+    therapists, rooms, then cards. Raises what :func:`book` raises, and :class:`ConflictError` when somebody else
+    changed the visit meanwhile.
     """
     with atomic() as session:
         booking = lock_booking(booking_id, actor=actor)
@@ -133,14 +134,15 @@ def move(
         items = list_items(booking_id)
         shift = starts_at - items[0].starts_at
         first_staff = items[0].staff_id
+        rooms = {item.id: tuple(list_resource_ids(item)) for item in items}
         needs = [
             Need(
                 service=session.get_one(Service, item.service_id),
                 starts_at=item.starts_at + shift,
                 duration=item.ends_at - item.starts_at,
                 staff_id=staff_id if staff_id and item.staff_id == first_staff else item.staff_id,
-                resource_id=resource_id,
-                preferred_resource_ids=tuple(list_resource_ids(item)),
+                resource_id=resource_id if item is items[0] or set(rooms[item.id]) & set(rooms[items[0].id]) else None,
+                preferred_resource_ids=rooms[item.id],
             )
             for item in items
         ]

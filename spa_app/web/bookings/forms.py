@@ -18,6 +18,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import Choice
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
@@ -68,6 +69,8 @@ class IdField(SelectField):
 
     def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
         super().__init__(label, validators, coerce=parse_id, choices=[], validate_choice=False, **kwargs)
+        # The empty choice says in words what it stands for.
+        self.flags.unmarked = True
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the id; empty is None."""
@@ -88,9 +91,9 @@ class IdField(SelectField):
         self.choices = offered
 
     def iter_choices(self) -> Any:
-        """Yield value, label, whether selected, and attributes."""
+        """Yield the choices, the present one marked."""
         for value, label in self.choices:
-            yield value, label, value == ("" if self.data is None else self.data), {}
+            yield Choice(value, label, value == ("" if self.data is None else self.data), {})
 
 
 class HiddenIdField(IdField):
@@ -138,6 +141,14 @@ class LocalDateField(DateField):
                 raise ValueError(gettext(str(error))) from error
 
 
+class UnmarkedField(StringField):
+    """A text of which the screen says elsewhere when it is needed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.flags.unmarked = True
+
+
 class ItemForm(Form):
     """One service of a visit. ``card_for`` tells for which customer and service the card was chosen on the screen."""
 
@@ -154,8 +165,8 @@ class BookingForm(Form):
     branch_id = HiddenIdField()
     customer_id = HiddenIdField()
     customer_q = StringField(_l("Find the customer"), [Length(max=100)])
-    full_name = StringField(_l("Name"), [Length(max=200)])
-    phone = StringField(_l("Phone"), [Length(max=40)])
+    full_name = UnmarkedField(_l("Name"), [Length(max=200)])
+    phone = UnmarkedField(_l("Phone"), [Length(max=40)])
     shares_phone = BooleanField(_l("They share this phone with somebody"))
     starts_at = LocalField(_l("Begins"), [InputRequired()])
     items = FieldList(FormField(ItemForm), min_entries=1)

@@ -148,7 +148,7 @@ def _book(form: BookingForm, branch: BranchRef) -> int:
 
 def _refuse(form: BookingForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
     draft = prepare(form, branch.id, redo=False)
-    draft.refusal = explain(error, customer_id=form.customer_id.data, form=True)
+    draft.refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data, form=True)
     named = form.field_named(error.field)
     if named is not None:
         named.errors = [*named.errors, draft.refusal.message]
@@ -167,7 +167,7 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
         panel=in_panel(),
         close_url=calendar_url(date),
         post=swap(url_for("bookings.create")),
-        redraw=swap(url_for("bookings.redraw")),
+        redraw={**swap(url_for("bookings.redraw")), "hx-swap": "innerHTML"},
     )
 
 

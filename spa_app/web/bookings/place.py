@@ -22,7 +22,7 @@ def in_panel() -> bool:
 def swap(url: str, *, target: str | None = None) -> dict[str, str]:
     """The HTMX attributes of a form that posts to ``url`` and is answered in the place where it stands."""
     target = target or ("#panel" if in_panel() else "#main")
-    return {"hx-post": url, "hx-target": target, "hx-swap": "innerHTML", "hx-sync": "this:replace"}
+    return {"hx-post": url, "hx-target": target, "hx-swap": "innerHTML scroll:top", "hx-sync": "this:replace"}
 
 
 def calendar_url(date: dt.date, booking_id: int | None = None) -> str:

@@ -1,13 +1,14 @@
 """What the desk can do about a refusal, as links and buttons of the page it happened on."""
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 from flask_babel import gettext
 
+from spa_app import clock
 from spa_app.errors import DomainError, WayOut
-from spa_app.web import errors
-from spa_app.web.filters import say
+from spa_app.web import filters
+from spa_app.web.security import local_timezone
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,31 @@ class Refusal:
     """A refused action, as its page shows it."""
 
     message: str
-    code: str
     ways: tuple[Way, ...]
 
 
 def explain(
-    error: DomainError, *, customer_id: int | None, invoice_id: int | None = None, form: bool = False
+    error: DomainError,
+    *,
+    customer_id: int | None,
+    starts_at: dt.datetime | None,
+    invoice_id: int | None = None,
+    form: bool = False,
 ) -> Refusal:
-    """The refusal in the reader's language. ``form``: it came from the booking form, whose buttons can help."""
+    """The refusal in the reader's language, in which instants on the day of ``starts_at`` are times of day.
+
+    ``form``: it came from the booking form, whose buttons can help.
+    """
     ways = [_way(way, error, customer_id, invoice_id, form) for way in error.ways_out]
-    return Refusal(errors.translate(error), error.code, tuple(way for way in ways if way))
+    day = clock.local_date(starts_at, local_timezone()) if starts_at else None
+    params = {
+        name: filters.time(value)
+        if isinstance(value, dt.datetime) and clock.local_date(value, local_timezone()) == day
+        else filters.say(value)
+        for name, value in error.params.items()
+    }
+    message = gettext(error.message, **params) if params else gettext(error.message)
+    return Refusal(message, tuple(way for way in ways if way))
 
 
 def item_of(field: str | None) -> str:
@@ -43,7 +59,8 @@ def item_of(field: str | None) -> str:
 
 
 def _way(way: WayOut, error: DomainError, customer_id: int | None, invoice_id: int | None, form: bool) -> Way | None:
-    label = gettext(way.label, **_said(way.params)) if way.params else gettext(way.label)
+    said = {name: filters.say(value) for name, value in way.params.items()}
+    label = gettext(way.label, **said) if said else gettext(way.label)
     item = item_of(error.field)
     match way.action:
         case "pay_visit" if form:
@@ -61,7 +78,3 @@ def _way(way: WayOut, error: DomainError, customer_id: int | None, invoice_id: i
         case "choose_slot":
             return None  # the free times stand below the refusal
     return Way(label)
-
-
-def _said(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: say(value) for name, value in params.items()}

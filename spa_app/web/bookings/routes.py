@@ -278,7 +278,12 @@ def _refuse(
     """The fresh truth, with what was refused and why; a form that the visit's state still allows stays as typed."""
     visit = require_visit(booking_id)
     invoice = visit.invoice
-    refusal = explain(error, customer_id=visit.customer.id, invoice_id=invoice.id if invoice else None)
+    refusal = explain(
+        error,
+        customer_id=visit.customer.id,
+        starts_at=move_form.starts_at.data if move_form else visit.starts_at,
+        invoice_id=invoice.id if invoice else None,
+    )
     keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None

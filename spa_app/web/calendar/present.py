@@ -11,8 +11,8 @@ from flask_babel import gettext as _
 from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
 from spa_app.web.calendar.layout import ROWS_PER_HOUR, Cell, Frame, closed_cells, frame_of, free_slots
 
-ONE_LINE = 5  # rows of a block that holds no more than one line of text
-TWO_LINES = 8
+# A block of up to so many rows holds less: one line; the time and the name; all but the service beside its signs.
+SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--medium"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,15 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class ColumnView:
-    """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot."""
+    """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot.
+
+    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
+    """
 
     id: int
     name: str
+    lead: str
+    tail: str
     count: int
     new_url: str
     cells: tuple[BlockView | SlotView, ...]
@@ -82,6 +87,15 @@ def list_view(day: Day) -> list[BlockView]:
     """The blocks as rows of a list, by time."""
     view_of = _viewer(day, None, ZoneInfo(day.timezone))
     return [view_of(block) for block in day.blocks]
+
+
+def new_visit_url(day: Day, *, today: dt.date, extra: dict[str, str]) -> str:
+    """Where a visit of this day is booked with nothing chosen yet: at opening time, or today from now on."""
+    query = dict(extra)
+    if day.date != today and day.open_periods:
+        opens_at = _clock(day.open_periods[0][0], ZoneInfo(day.timezone))
+        query["starts_at"] = f"{day.date.isoformat()}T{opens_at}"
+    return "/bookings/new" + (f"?{urlencode(query)}" if query else "")
 
 
 def summary(day: Day) -> dict[str, int]:
@@ -130,9 +144,12 @@ def _column(
             )
             placed.append((cell.row, slot))
     placed.sort(key=lambda one: one[0])
+    lead, _space, tail = column.name.rpartition(" ") if day.by == "therapist" else ("", "", column.name)
     return ColumnView(
         id=column.id,
         name=column.name,
+        lead=lead,
+        tail=tail,
         count=len(blocks),
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
         cells=tuple(view for _row, view in placed),
@@ -217,10 +234,7 @@ def _block_classes(block: Block, frame: Frame) -> str:
     cell = frame.cell(block.starts_at, block.ends_at)
     whole = frame.cell(block.occupied_from, block.occupied_to)
     classes = [_classes(cell)]
-    if cell.span <= ONE_LINE:
-        classes.append("visit--line")
-    elif cell.span <= TWO_LINES:
-        classes.append("visit--short")
+    classes += [name for rows, name in SIZES if cell.span <= rows][:1]
     if whole.row < cell.row:
         classes.append(f"b{cell.row - whole.row}")
     if whole.end > cell.end:

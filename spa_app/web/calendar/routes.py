@@ -5,26 +5,27 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
+from markupsafe import Markup
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
 from spa_app.queries.calendar import By, get_day, get_revision
 from spa_app.queries.users import BranchRef
-from spa_app.web.calendar.present import flag_words, grid_view, list_view, summary
+from spa_app.web.calendar.present import flag_words, grid_view, list_view, new_visit_url, summary
 from spa_app.web.errors import register_way_out
 from spa_app.web.htmx import announce, render
-from spa_app.web.navigation import DESK
-from spa_app.web.security import current_branch, local_today, signed_in, use_branch
+from spa_app.web.navigation import DESK, EVERYONE
+from spa_app.web.security import current_branch, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("calendar", __name__)
 register_way_out("calendar", "calendar.day")
 
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
-PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "customer_id")
+PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
 
 
@@ -38,6 +39,11 @@ class Asked:
     branch: BranchRef
     extra: dict[str, str]
 
+    @property
+    def booking(self) -> dict[str, str]:
+        """The same for the addresses that book."""
+        return {"branch_id": self.extra["branch"]} if "branch" in self.extra else {}
+
     def url(self, endpoint: str = "calendar.day", **changes: str) -> str:
         """The address of the same page with some of it changed."""
         query = {"date": self.date.isoformat(), "view": self.view, "by": self.by, **self.extra, **changes}
@@ -45,12 +51,14 @@ class Asked:
 
 
 @bp.get("/")
+@roles(*EVERYONE)
 def start() -> ResponseReturnValue:
     """Where the desk lives."""
     return redirect(url_for("calendar.day"))
 
 
 @bp.get("/calendar")
+@roles(*EVERYONE)
 def day() -> ResponseReturnValue:
     """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
 
@@ -60,6 +68,7 @@ def day() -> ResponseReturnValue:
 
 
 @bp.get("/calendar/grid")
+@roles(*EVERYONE)
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
     asked = _asked()
@@ -83,24 +92,30 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
         announce(ngettext("Calendar updated: %(num)s visit", "Calendar updated: %(num)s visits", counts["visits"]))
     now = clock.now()
     can_book = user.role in DESK
+    context: dict[str, Any] = {
+        "asked": asked,
+        "day": shown,
+        "grid": grid_view(shown, now=now, can_book=can_book, extra=asked.booking) if asked.view == "day" else None,
+        "rows": list_view(shown) if asked.view == "list" else None,
+        "now": now,
+        "today": local_today(),
+        "one_day": dt.timedelta(days=1),
+        "new_url": new_visit_url(shown, today=local_today(), extra=asked.booking),
+        "can_book": can_book,
+        "can_choose": not own,
+    }
     return render(
         "calendar/page.html",
         partial,
         title=f"{_('Calendar')}, {format_date(asked.date, 'medium')}",
-        asked=asked,
-        day=shown,
-        grid=grid_view(shown, now=now, can_book=can_book, extra=asked.extra) if asked.view == "day" else None,
-        rows=list_view(shown) if asked.view == "list" else None,
+        # In one piece: through a chain of includes, each of its thousands of pieces would be handed on at every level.
+        drawn=Markup(render_template("calendar/_grid.html", **context)),  # noqa: S704 - a rendered template
         counts=counts,
-        now=now,
-        today=local_today(),
-        one_day=dt.timedelta(days=1),
-        can_book=can_book,
-        can_choose=not own,
         earliest=EARLIEST,
         latest=LATEST,
         legend=flag_words(),
         panel_url=_panel_url(asked),
+        **context,
     )
 
 
@@ -148,5 +163,5 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
-        return f"/bookings/new?{urlencode({**asked.extra, **said})}"
+        return f"/bookings/new?{urlencode({**asked.booking, **said})}"
     return None

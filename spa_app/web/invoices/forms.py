@@ -66,13 +66,9 @@ class PaymentForm(Form):
     """How, and how much."""
 
     method = RadioField(_l("How"), [InputRequired(_l("Choose how the customer pays."))], choices=[])
-    amount = AmountField(
-        _l("Amount"), [Length(max=40)], render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
-    )
+    amount = AmountField(_l("Amount"), render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40})
     tendered_amount = AmountField(
-        _l("Cash received"),
-        [Length(max=40)],
-        render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40},
+        _l("Cash received"), render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
     )
     reference = StringField(
         _l("Reference"),
@@ -83,8 +79,8 @@ class PaymentForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Left empty it means what is left to pay; calling it optional would make people wonder.
-        self.amount.flags.unmarked = True
+        # Empty means what is left to pay, and what needs a reference its help says: "optional" would only puzzle.
+        self.amount.flags.unmarked = self.reference.flags.unmarked = True
         self.method.choices = [(method, METHODS[method]) for method in PAYMENT_METHODS]
 
 

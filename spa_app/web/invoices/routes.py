@@ -20,6 +20,8 @@ from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, safe_next, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
+# What the address of the calendar says about its panel.
+PANEL_ARGS = ("booking", "new", "customer_id", "starts_at", "staff_id", "resource_id", "service_id")
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
 
 errors.register_way_out("pay_due", "invoices.show", "invoice_id")
@@ -184,7 +186,7 @@ def _page(
 def _without_panel(address: str) -> str:
     """The path of the page beside the panel, without what is in its panel."""
     parts = urlsplit(address)
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name != "panel"]
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in PANEL_ARGS]
     return (safe_next(parts.path) or "/") + (f"?{urlencode(kept)}" if kept else "")
 
 

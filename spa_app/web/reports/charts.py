@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 6, 10, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 10, 28
 _MOST_LABELS = 7
 
 

@@ -7,6 +7,7 @@ only let a refusal name who is in the way, and keep two desks from waiting for e
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import Range
@@ -75,9 +76,9 @@ class Need:
         """When the service itself is over."""
         return self.starts_at + (self.duration or dt.timedelta(minutes=self.service.duration_minutes))
 
-    @property
+    @cached_property
     def occupied(self) -> Span:
-        """The time taken, clean-up buffers included."""
+        """The time taken, clean-up buffers included. Kept: a search compares it with hundreds of others."""
         before = dt.timedelta(minutes=self.service.buffer_before_minutes)
         after = dt.timedelta(minutes=self.service.buffer_after_minutes)
         return Span(self.starts_at - before, self.ends_at + after)

@@ -2,12 +2,14 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import platform
 import time
 from collections.abc import Callable
 
 import psycopg
+import structlog
 
 from spa_app.extensions import db
 from spa_app.services import reconciliation
@@ -27,6 +29,9 @@ def main() -> None:
         "--scale", type=float, default=None, help="the part of the large demo that is loaded (1 = 500,000 visits)"
     )
     asked = parser.parse_args()
+    # The application within this process would tell of each request.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    load_before = os.getloadavg()[0]
     scale = asked.scale or (0.04 if asked.quick else 0.2)
     began = time.perf_counter()
     with make_world() as world:
@@ -39,7 +44,7 @@ def main() -> None:
     print(
         f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}; PostgreSQL with fsync on, "
         f"gunicorn with {WEB_WORKERS} workers; clients on the same CPUs. Medians of repetitions taken in turn with "
-        f"their floor. {time.perf_counter() - began:.0f} s in all."
+        f"their floor. {time.perf_counter() - began:.0f} s in all; load average {load_before:.1f} when it began."
     )
     print(f"reconcile after it: {faults or 'everything stored agrees with its history'}")
     if faults:

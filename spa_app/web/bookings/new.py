@@ -14,7 +14,7 @@ from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.draft import Draft, prepare, search
+from spa_app.web.bookings.draft import Draft, prepare, search, settle_cards
 from spa_app.web.bookings.forms import BookingForm, numbered_anew, parse_id
 from spa_app.web.bookings.place import calendar_url, in_panel, push_url, see_other, swap
 from spa_app.web.bookings.refusals import explain
@@ -100,10 +100,11 @@ def create() -> ResponseReturnValue:
     """Book the visit: 303 to it, or its panel. 422 at the field, or 409 with the next free times and all as typed."""
     branch = _branch(request.form)
     form = BookingForm(formdata=numbered_anew(request.form))
-    draft = prepare(form, branch.id, redo=False)
+    settle_cards(form, redo=False)
     if not form.validate():
-        return _render(draft, 422)
+        return _render(prepare(form, branch.id, redo=False), 422)
     try:
+        # What the form offers, free times among it, is looked up only where it has to be drawn again.
         booking_id = run_once("book", lambda: _book(form, branch))
     except (InvalidError, ConflictError) as error:
         return _refuse(form, branch, error)

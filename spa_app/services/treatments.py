@@ -154,6 +154,17 @@ def check_usable(
 
 def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: str) -> None:
     """Reserve one session for a booking item. Raises :class:`InvalidError` at ``field`` when none is free."""
+    if card.free_sessions < 1 and card.expired_sessions:
+        raise InvalidError(
+            "card_lapsed",
+            N_("Card %(card)s has no session left: %(expired)s of %(total)s expired after %(date)s."),
+            field=field,
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
+            card=_label(card),
+            expired=card.expired_sessions,
+            total=card.total_sessions,
+            date=card.expiry_date,
+        )
     if card.free_sessions < 1:
         raise InvalidError(
             "card_used_up",

@@ -72,7 +72,9 @@ def day() -> ResponseReturnValue:
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
     asked = _asked()
-    if request.args.get("revision") == get_revision(asked.branch.id, asked.date, timezone=asked.branch.timezone):
+    branch = asked.branch
+    revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=signed_in().snapshot)
+    if request.args.get("revision") == revision:
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
 

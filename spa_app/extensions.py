@@ -11,8 +11,8 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from flask_wtf.csrf import CSRFProtect
 from flask_sqlalchemy.session import Session as FlaskSession
+from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import BigInteger, DateTime, Engine, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, registry
 

@@ -18,7 +18,7 @@ _SIGNED_IN = text(
     LEFT JOIN branches b ON b.is_active AND (u.role = 'owner' OR b.id = ub.branch_id)
     WHERE u.id = :user_id AND u.is_active
     ORDER BY b.name, b.id
-    """
+    """  # noqa: S608 - a constant of ours
 )
 
 

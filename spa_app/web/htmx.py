@@ -94,8 +94,9 @@ def toast(
 ) -> None:
     """Show a short message with the next answer to this user: this one, or the page after a redirect.
 
-    A client that only posts never reads them: the newest three are kept. ``tone`` is ``ok`` or ``danger``. With ``undo_url`` it offers a form of one button that posts there, with
-    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes.
+    ``tone`` is ``ok`` or ``danger``. With ``undo_url`` it offers a form of one button that posts there, with
+    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes. Of toasts that a client never fetches, the newest
+    three are kept.
     """
     flash(
         {  # type: ignore[arg-type]  # any JSON value may be flashed

@@ -113,8 +113,9 @@ def get_day(
     *,
     only_staff_id: int | None = None,
     with_given_up: bool = False,
+    snapshot: str | None = None,
 ) -> Day:
-    """The day in four statements, however full it is.
+    """The day in four statements, however full it is; in three if ``snapshot`` (:func:`get_revision`) spares one.
 
     ``only_staff_id`` leaves nothing but that therapist's column; ``with_given_up`` adds cancelled visits and no-shows,
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
@@ -122,7 +123,7 @@ def get_day(
     timezone, hours = _branch_hours(branch_id, date)
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
-    revision = get_revision(branch_id, date, timezone=timezone)
+    revision = get_revision(branch_id, date, timezone=timezone, snapshot=snapshot)
     columns = _columns(branch_id, by, only_staff_id)
     rows = _rows(branch_id, begins_at, ends_at, only_staff_id=only_staff_id, with_given_up=with_given_up)
     blocks = _blocks(rows, by)

@@ -65,6 +65,7 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
         asked.by,
         only_staff_id=(user.staff_id or NOBODY) if own else None,
         with_given_up=asked.view == "list",
+        snapshot=user.snapshot,
     )
     counts = summary(shown)
     if changed:

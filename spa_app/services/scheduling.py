@@ -207,8 +207,8 @@ def find_slots(
     *, service_id: int, branch_id: int, since: dt.datetime, staff_id: int | None = None, limit: int = 5
 ) -> list[Slot]:
     """What :func:`next_slots` finds, asked for by id. Raises :class:`NotFoundError` for a service not on offer."""
-    service = db.session.get(Service, service_id)
-    if service is None or not service.is_active:
+    service = db.session.execute(select(Service).where(Service.id == service_id, Service.is_active)).scalar()
+    if service is None:
         raise NotFoundError("service_unknown", N_("There is no such service."))
     branch = db.session.get_one(Branch, branch_id)
     return next_slots(service=service, branch=branch, since=since, staff_id=staff_id, limit=limit)

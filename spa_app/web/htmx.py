@@ -14,6 +14,8 @@ CONFIG = {
     "allowEval": False,
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
+    # What was swapped in acts at once: somebody who types the moment the focus is there must not be overheard.
+    "defaultSettleDelay": 0,
     "historyCacheSize": 0,
     "refreshOnHistoryMiss": True,
     "timeout": 30_000,
@@ -76,13 +78,6 @@ def redirect(location: str, *, target: str = "#main") -> BaseResponse:
     return Response(status=204, headers={"HX-Location": json.dumps({"path": location, "target": target})})
 
 
-def reload_page(location: str) -> BaseResponse:
-    """Send the client to ``location`` with a full load, where more than one region of the page changes."""
-    if not is_partial():
-        return plain_redirect(location, code=303)
-    return Response(status=204, headers={"HX-Redirect": location})
-
-
 def toast(
     message: str,
     *,
@@ -119,11 +114,6 @@ def announce(message: str) -> None:
 def refresh(*events: str) -> None:
     """Tell the page what changed: every element with ``hx-trigger="<event> from:body"`` fetches itself anew."""
     g.setdefault("events", {}).update(dict.fromkeys(events, True))
-
-
-def close_dialog() -> None:
-    """Close the dialog once this answer has arrived. A redirect closes it by itself."""
-    refresh("close-dialog")
 
 
 def _pending_toasts() -> list[Any]:

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
@@ -25,13 +25,6 @@ register_way_out("calendar", "calendar.day")
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
 PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
-
-
-@bp.get("/")
-@roles(*EVERYONE)
-def start() -> ResponseReturnValue:
-    """Where the desk lives."""
-    return redirect(url_for("calendar.day"))
 
 
 @bp.get("/calendar")

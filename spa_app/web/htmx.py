@@ -14,6 +14,8 @@ CONFIG = {
     "allowEval": False,
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
+    # What was swapped in acts at once: somebody who types the moment the focus is there must not be overheard.
+    "defaultSettleDelay": 0,
     "historyCacheSize": 0,
     "refreshOnHistoryMiss": True,
     "timeout": 30_000,

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_staff_shifts_staff_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_shifts")),
     )
+    op.create_index("ix_staff_shifts_staff_id", "staff_shifts", ["staff_id", "works_on"], unique=False)
     op.create_table(
         "blocked_times",
         sa.Column("id", sa.BigInteger(), nullable=False),

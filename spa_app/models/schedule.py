@@ -27,6 +27,7 @@ class StaffShift(Base):
             (literal_column("tsrange(works_on + starts_at, works_on + ends_at)"), "&&"),
             name="ex_staff_shifts_overlap",
         ),
+        Index("ix_staff_shifts_staff_id", "staff_id", "works_on"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, case, func, or_, select, text, update
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut
@@ -154,6 +154,17 @@ def check_usable(
 
 def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: str) -> None:
     """Reserve one session for a booking item. Raises :class:`InvalidError` at ``field`` when none is free."""
+    if card.free_sessions < 1 and card.expired_sessions:
+        raise InvalidError(
+            "card_lapsed",
+            N_("Card %(card)s has no session left: %(expired)s of %(total)s expired after %(date)s."),
+            field=field,
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
+            card=_label(card),
+            expired=card.expired_sessions,
+            total=card.total_sessions,
+            date=card.expiry_date,
+        )
     if card.free_sessions < 1:
         raise InvalidError(
             "card_used_up",
@@ -217,7 +228,10 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
     Sessions reserved by a visit stay: it may have taken place in time and be completed late. Locks the cards by id,
     waiting for a desk that holds one. Returns (card id, sessions expired, amount that became breakage revenue) for each
     card that was due; an empty list when none is left. Written in bulk: a night can bring ten thousand cards.
+
+    A card of which nothing is free only has its status brought along, by the present date: ``on`` may lie ahead.
     """
+    today = clock.today(branch.timezone)
     due = db.session.execute(
         select(CustomerTreatment)
         .where(
@@ -225,7 +239,10 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
             CustomerTreatment.expiry_date < on,
             CustomerTreatment.cancelled_at.is_(None),
             CustomerTreatment.frozen_on.is_(None),
-            or_(CustomerTreatment.free_sessions > 0, CustomerTreatment.status == "active"),
+            or_(
+                CustomerTreatment.free_sessions > 0,
+                and_(CustomerTreatment.status == "active", CustomerTreatment.expiry_date < today),
+            ),
         )
         .order_by(CustomerTreatment.id)
         .limit(limit)

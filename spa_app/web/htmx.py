@@ -74,13 +74,6 @@ def redirect(location: str, *, target: str = "#main") -> BaseResponse:
     return Response(status=204, headers={"HX-Location": json.dumps({"path": location, "target": target})})
 
 
-def reload_page(location: str) -> BaseResponse:
-    """Send the client to ``location`` with a full load, where more than one region of the page changes."""
-    if not is_partial():
-        return plain_redirect(location, code=303)
-    return Response(status=204, headers={"HX-Redirect": location})
-
-
 def toast(
     message: str,
     *,
@@ -115,11 +108,6 @@ def announce(message: str) -> None:
 def refresh(*events: str) -> None:
     """Tell the page what changed: every element with ``hx-trigger="<event> from:body"`` fetches itself anew."""
     g.setdefault("events", {}).update(dict.fromkeys(events, True))
-
-
-def close_dialog() -> None:
-    """Close the dialog once this answer has arrived. A redirect closes it by itself."""
-    refresh("close-dialog")
 
 
 def _pending_toasts() -> list[Any]:

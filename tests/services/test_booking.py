@@ -10,7 +10,7 @@ from spa_app.services import bookings
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
-from tests.services.checks import audited, counters, refused, rows
+from tests.services.checks import audited, counters, execute, refused, rows
 
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)
@@ -164,6 +164,22 @@ def test_the_desk_enters_the_last_seven_days_and_a_manager_further_back(spa, boo
     booking = book(at, ItemRequest(spa.facial), actor=spa.manager if late is None else spa.receptionist)
 
     assert rows("SELECT entered_late FROM bookings WHERE id = :id", id=booking) == [(late is not False,)]
+
+
+def test_a_move_says_anew_whether_the_visit_is_entered_late(spa, book):
+    def is_late():
+        return rows("SELECT entered_late FROM bookings WHERE id = :id", id=booking)[0][0]
+
+    booking = book(factories.local_at(spa.branch, "10:00", days=1), ItemRequest(spa.facial))
+    yesterday = factories.local_at(spa.branch, "10:00", days=-1)
+
+    bookings.move(booking, starts_at=yesterday, actor=spa.receptionist)
+    assert is_late()
+    execute("UPDATE bookings SET entered_late = false")  # as one that was booked in time and not moved
+    bookings.move(booking, starts_at=yesterday, staff_id=spa.therapists[1], actor=spa.receptionist)
+    assert not is_late()
+    bookings.move(booking, starts_at=factories.local_at(spa.branch, "10:00", days=2), actor=spa.receptionist)
+    assert not is_late()
 
 
 def test_nobody_books_beyond_two_years(spa, book):

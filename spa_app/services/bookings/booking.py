@@ -142,7 +142,7 @@ def move(
                 "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
             )
         branch = session.get_one(Branch, booking.branch_id)
-        check_start(starts_at, actor=actor)
+        is_late = check_start(starts_at, actor=actor)
         items = list_items(booking_id)
         shift = starts_at - items[0].starts_at
         first_staff = items[0].staff_id
@@ -165,6 +165,8 @@ def move(
         before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
         _replace_places(items, needs, places, later=shift > dt.timedelta())
         booking.starts_at = starts_at
+        if shift:
+            booking.entered_late = is_late
         booking.version += 1
         visit_on = clock.local_date(starts_at, branch.timezone)
         for item, card in lock_cards_of(items):

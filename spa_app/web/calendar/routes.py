@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
@@ -48,13 +48,6 @@ class Asked:
         """The address of the same page with some of it changed."""
         query = {"date": self.date.isoformat(), "view": self.view, "by": self.by, **self.extra, **changes}
         return f"{url_for(endpoint)}?{urlencode(query)}"
-
-
-@bp.get("/")
-@roles(*EVERYONE)
-def start() -> ResponseReturnValue:
-    """Where the desk lives."""
-    return redirect(url_for("calendar.day"))
 
 
 @bp.get("/calendar")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Date,
     DateTime,
     Select,
     SmallInteger,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     not_,
+    or_,
     select,
     tuple_,
 )
@@ -30,10 +32,12 @@ from spa_app import clock
 from spa_app.errors import N_, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import (
+    BlockedTime,
     Booking,
     BookingItem,
     BookingItemResource,
     Branch,
+    BranchException,
     BranchHours,
     Customer,
     CustomerTreatment,
@@ -41,7 +45,9 @@ from spa_app.models import (
     Resource,
     Service,
     Staff,
+    StaffShift,
 )
+from spa_app.queries.roster import Blocked, Period, get_roster, week_of
 from spa_app.queries.snapshot import SNAPSHOT
 
 By = Literal["therapist", "room"]
@@ -101,7 +107,9 @@ class Day:
     revision: str
     begins_at: dt.datetime
     ends_at: dt.datetime
-    open_periods: tuple[tuple[dt.datetime, dt.datetime], ...]
+    open_periods: tuple[Period, ...]
+    shifts: tuple[tuple[int, tuple[Period, ...]], ...]  # by therapist; who is not among them works all opening hours
+    blocked: tuple[Blocked, ...]
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
 
@@ -115,7 +123,7 @@ def get_day(
     with_given_up: bool = False,
     snapshot: str | None = None,
 ) -> Day:
-    """The day in four statements, however full it is; in three if ``snapshot`` (:func:`get_revision`) spares one.
+    """The day in five statements, however full it is; in four if ``snapshot`` (:func:`get_revision`) spares one.
 
     ``only_staff_id`` leaves nothing but that therapist's column; ``with_given_up`` adds cancelled visits and no-shows,
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
@@ -124,6 +132,7 @@ def get_day(
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
     revision = get_revision(branch_id, date, timezone=timezone, snapshot=snapshot)
+    roster = get_roster(branch_id, date, by, timezone)
     columns = _columns(branch_id, by, only_staff_id)
     rows = _rows(branch_id, begins_at, ends_at, only_staff_id=only_staff_id, with_given_up=with_given_up)
     blocks = _blocks(rows, by)
@@ -140,10 +149,14 @@ def get_day(
         revision=revision,
         begins_at=begins_at,
         ends_at=ends_at,
-        open_periods=tuple(
+        open_periods=roster.open_periods
+        if roster.open_periods is not None
+        else tuple(
             (clock.at_local(date, opens_at, timezone), clock.at_local(date, closes_at, timezone))
             for opens_at, closes_at in hours
         ),
+        shifts=roster.shifts,
+        blocked=roster.blocked,
         columns=columns,
         blocks=blocks,
     )
@@ -164,6 +177,7 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str 
         return known[1]
     begins_at, ends_at = clock.day_bounds(date, timezone)
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "weekday": date.weekday()}
+    values |= {"date": date, **week_of(date)}
     revision, seen = db.session.execute(_revision_query(), values).one()
     if len(_revisions) >= MOST_REVISIONS:
         _revisions.clear()
@@ -179,11 +193,11 @@ MOST_REVISIONS = 500
 _BRANCH = bindparam("branch_id", type_=BigInteger)
 _WEEKDAY = bindparam("weekday", type_=SmallInteger)
 _STAFF = bindparam("staff_id", type_=BigInteger)
+_BEGINS_AT, _ENDS_AT = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
 
 
 def _on_the_day() -> ColumnElement[bool]:
-    begins_at, ends_at = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
-    return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= begins_at, Booking.starts_at < ends_at)
+    return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= _BEGINS_AT, Booking.starts_at < _ENDS_AT)
 
 
 @cache
@@ -220,6 +234,29 @@ def _revision_query() -> Select[Any]:
             (
                 (BranchHours.opens_at, BranchHours.closes_at),
                 and_(BranchHours.branch_id == _BRANCH, BranchHours.weekday == _WEEKDAY),
+            ),
+            (
+                (BranchException.id, BranchException.opens_at, BranchException.closes_at),
+                and_(BranchException.branch_id == _BRANCH, BranchException.happens_on == bindparam("date", type_=Date)),
+            ),
+            (
+                (StaffShift.staff_id, StaffShift.works_on, StaffShift.starts_at, StaffShift.ends_at),
+                and_(
+                    StaffShift.staff_id.in_(select(Staff.id).where(Staff.branch_id == _BRANCH)),
+                    StaffShift.works_on.between(bindparam("monday", type_=Date), bindparam("sunday", type_=Date)),
+                ),
+            ),
+            (
+                # A blocked time never changes: it is there, or it is not.
+                (BlockedTime.id,),
+                and_(
+                    or_(
+                        BlockedTime.staff_id.in_(select(Staff.id).where(Staff.branch_id == _BRANCH)),
+                        BlockedTime.resource_id.in_(select(Resource.id).where(Resource.branch_id == _BRANCH)),
+                    ),
+                    BlockedTime.starts_at < _ENDS_AT,
+                    BlockedTime.ends_at > _BEGINS_AT,
+                ),
             ),
         )
     ]

@@ -5,6 +5,7 @@ from flask import Flask
 from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
+from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import new as bookings
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.customers import routes as customers
@@ -14,6 +15,7 @@ from spa_app.web.treatments import routes as treatments
 
 AREAS = (
     auth,
+    blocks,
     bookings,
     calendar,
     customers,

@@ -408,8 +408,8 @@ def test_a_full_day_takes_as_many_statements_as_an_empty_one(client, spa: Spa, q
         counts.append(len([one for one in statements if one.lstrip().upper().startswith("SELECT")]))
         assert len(_blocks(html)) == (0 if query == "&by=room" else visits)
 
-    # Who is logged in; then hours, revision, columns and visits.
-    assert counts == [5, 5, 5]
+    # Who is logged in; then hours, revision, roster, columns and visits.
+    assert counts == [6, 6, 6]
 
 
 def test_a_poll_without_news_reads_the_revision_once(client, spa: Spa):

@@ -146,6 +146,7 @@ def _book(form: BookingForm, branch: BranchRef) -> int:
         actor=actor,
         note=form.note.data or "",
         tentative=form.tentative.data,
+        override_hours=form.override_hours.data,
     )
 
 
@@ -168,6 +169,7 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
         draft=draft,
         form=draft.form,
         panel=in_panel(),
+        is_manager=current_actor().is_manager,
         close_url=calendar_url(date),
         post=swap(url_for("bookings.create")),
         redraw={**swap(url_for("bookings.redraw")), "hx-swap": "innerHTML"},

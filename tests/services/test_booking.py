@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from spa_app.errors import ConflictError, InvalidError, SlotTakenError
+from spa_app.errors import ConflictError, InvalidError, NotAllowedError, SlotTakenError
 from spa_app.services import bookings
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
-from tests.services.checks import counters, execute, refused, rows
+from tests.services.checks import audited, counters, execute, refused, rows
 
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)
@@ -134,7 +134,7 @@ def test_a_visit_needs_a_customer_and_between_one_and_ten_services(spa, book, at
         book(at("10:00"))
     with refused("items_missing", InvalidError, "items-0-service_id"):
         book(at("08:00"), *[item] * 11)
-    with refused("note_too_long", InvalidError, "note"):
+    with refused("too_long", InvalidError, "note"):
         book(at("10:00"), item, note="x" * 2001)
 
 
@@ -144,9 +144,15 @@ def test_the_desk_books_within_opening_hours(spa, book, at, time, open_):
     if open_:
         book(at(time), item)
         return
-    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot",)):
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
         book(at(time), item)
-    assert book(at(time), item, actor=spa.manager)
+    with refused("manager_only", NotAllowedError):
+        book(at(time), item, override_hours=True)
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
+        book(at(time), item, actor=spa.manager)
+    assert audited() == []
+    assert book(at(time), item, actor=spa.manager, override_hours=True)
+    assert audited() == ["booking_created", "booking_hours_overridden"]
 
 
 @pytest.mark.parametrize(("days", "late"), [(-8, None), (-6, True), (1, False)])
@@ -191,7 +197,7 @@ def test_a_moved_visit_keeps_its_rooms_and_its_order(spa, book, at):
 
     for minutes in (20, -35, 90, -200):
         start = rows("SELECT starts_at FROM bookings")[0][0]
-        bookings.move(booking, starts_at=start + minutes * MINUTE, actor=spa.manager)
+        bookings.move(booking, starts_at=start + minutes * MINUTE, actor=spa.manager, override_hours=True)
         assert places(booking) == before
     assert_books_balance()
 
@@ -250,13 +256,16 @@ def test_a_stale_screen_cannot_move_a_visit(spa, book, at):
 
 def test_moving_obeys_hours_days_and_skills(spa, book, at):
     booking = book(at("10:00"), ItemRequest(spa.facial))
-    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot",)):
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
         bookings.move(booking, starts_at=at("07:00"), actor=spa.receptionist)
     with refused("too_late", InvalidError, "starts_at"):
         bookings.move(booking, starts_at=factories.local_at(spa.branch, "10:00", days=-8), actor=spa.receptionist)
     with refused("staff_unqualified", InvalidError, "staff_id"):
         bookings.move(booking, starts_at=at("10:00"), staff_id=spa.other_therapist, actor=spa.receptionist)
-    bookings.move(booking, starts_at=at("07:00"), actor=spa.manager)
+    with refused("manager_only", NotAllowedError):
+        bookings.move(booking, starts_at=at("07:00"), actor=spa.receptionist, override_hours=True)
+    bookings.move(booking, starts_at=at("07:00"), actor=spa.manager, override_hours=True)
+    assert audited()[-2:] == ["booking_moved", "booking_hours_overridden"]
 
 
 def test_a_visit_cannot_be_moved_beyond_its_card(spa, book, at):

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from spa_app.extensions import Base
+from spa_app.models.branch import Branch
 
 STATUSES = ("pending", "confirmed", "in_progress", "completed", "cancelled", "no_show")
 
@@ -51,6 +52,7 @@ class Booking(Base):
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
+    branch: Mapped[Branch] = relationship(lazy="raise_on_sql", viewonly=True)
     items: Mapped[list["BookingItem"]] = relationship(
         order_by="BookingItem.position",
         lazy="raise_on_sql",

@@ -79,6 +79,8 @@ def atomic() -> Iterator[Session]:
             session.info["failed"] = True
             raise
         return
+    if session.info.get("reads"):
+        session.rollback()  # sends nothing: what was read so far was read outside of any transaction
     session.info["atomic"] = True
     session.info["failed"] = False
     session.info["after_commit"] = []

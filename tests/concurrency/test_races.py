@@ -182,7 +182,7 @@ RACES = [
     Race(
         "complete one visit (a card and an invoice)",
         complete_one_visit,
-        (treatments, "_find_live"),
+        (treatments, "_value"),
         (
             *COUNTERS,
             "DROP INDEX uq_treatment_entries_live_punch",

@@ -14,6 +14,7 @@ from spa_app.services import audit, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, lock_cards_of, require_status
 from spa_app.services.scheduling import Need, Place, Placement, Wish
+from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
 LATE_AFTER = dt.timedelta(minutes=15)  # a walk-in typed in a few minutes after it began is not "entered late"
@@ -60,8 +61,7 @@ def book(
             raise InvalidError("customer_unknown", N_("Choose a customer."), field="customer_id")
         if not 1 <= len(items) <= MOST_ITEMS:
             raise InvalidError("items_missing", N_("Choose at least one service."), field="items-0-service_id")
-        if len(note) > NOTE_LENGTH:
-            raise InvalidError("note_too_long", N_("The note is too long."), field="note")
+        note = clean_text(note, field="note", limit=NOTE_LENGTH)
         is_late = check_start(starts_at, actor=actor)
         wishes = [Wish(item.service_id, item.staff_id, item.resource_id) for item in items]
         needs = scheduling.in_sequence(wishes, starts_at)

@@ -24,7 +24,7 @@ from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
 from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
-from spa_app.services.bookings.reversal import REASON_LENGTH
+from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input
 from spa_app.web.forms import Form
 from spa_app.web.security import BIGGEST_ID, local_timezone

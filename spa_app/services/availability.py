@@ -224,9 +224,7 @@ def free_rooms(need: RoomNeed, starts_at: dt.datetime, facts: Facts) -> list[int
 def booked_within(facts: Facts, day: Span) -> dict[int, dt.timedelta]:
     """How much of a day each therapist has booked already."""
     return {
-        one: sum(
-            (min(span.upper, day.upper) - max(span.lower, day.lower) for span in spans if span.overlaps(day)), ZERO
-        )
+        one: sum((span.upper - span.lower for span in intersect(spans, [day])), ZERO)
         for one, spans in facts.booked.items()
     }
 

@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spa_app.services.availability import (
@@ -159,6 +159,7 @@ def test_possible_starts_are_those_of_the_twin(world):
     assert found == {minute for minute in range(-LONG, 2 * LONG) if fits(tasks, facts, minute)}
 
 
+@settings(max_examples=30)  # each looks at a whole day
 @given(worlds())
 def test_a_place_is_chosen_exactly_where_there_is_one(world):
     tasks, facts = world

@@ -7,7 +7,7 @@ from werkzeug.datastructures import MultiDict
 
 from spa_app import clock
 from spa_app.errors import ConflictError, DomainError, InvalidError
-from spa_app.queries.bookings import get_customer_name
+from spa_app.queries.bookings import Visit, get_customer_name
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, customers
 from spa_app.services.bookings import ItemRequest
@@ -109,21 +109,26 @@ def create() -> ResponseReturnValue:
         booking_id = run_once("book", lambda: _book(form, branch))
     except (InvalidError, ConflictError) as error:
         return _refuse(form, branch, error)
-    words = _("%(name)s is booked.", name=get_customer_name(booking_id))
     if not is_partial():
-        # The page that a plain client goes on to reads the visit, and offers to cancel it.
-        toast(words)
+        # The page that a plain client goes on to reads the visit.
+        toast(_("%(name)s is booked.", name=get_customer_name(booking_id)))
         return see_other(url_for("bookings.show", booking_id=booking_id))
     visit = require_visit(booking_id)
-    if visit.forfeits_if_cancelled:
-        toast(words)  # cancelling it would cost the customer a session: not at the slip of a finger
-    else:
-        undo_url = url_for("bookings.cancel", booking_id=booking_id)
-        fields = {"reason": _("Booked by mistake")}
-        toast(words, undo_url=undo_url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=swap(undo_url))
+    _tell(visit)
     refresh("bookings-changed")
     url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
     return push_url(answer_visit(visit), url)
+
+
+def _tell(visit: Visit) -> None:
+    """Say that it is booked, with an undo where cancelling would not cost the customer a session."""
+    words = _("%(name)s is booked.", name=visit.customer.full_name)
+    if visit.forfeits_if_cancelled:
+        toast(words)
+        return
+    url = url_for("bookings.cancel", booking_id=visit.id)
+    fields = {"reason": _("Booked by mistake")}
+    toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=swap(url))
 
 
 def _book(form: BookingForm, branch: BranchRef) -> int:

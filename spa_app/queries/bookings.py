@@ -25,6 +25,7 @@ from spa_app.models import (
     TreatmentEntry,
     User,
 )
+from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
 
 
@@ -134,6 +135,12 @@ class Visit:
     created_by: str | None
     late_cancel_minutes: int
     late_cancel_policy: str
+    late_cancel_fee_bp: int | None
+    late_cancel_fee_amount: int | None
+    no_show_policy: str
+    no_show_fee_bp: int | None
+    no_show_fee_amount: int | None
+    waiver_limit_amount: int
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
@@ -163,10 +170,8 @@ class Visit:
     @property
     def due_amount(self) -> int:
         """What the customer has to pay for this visit as things stand, in minor units; cards cover the rest."""
-        if self.status == "completed":
+        if self.status in ("completed", "cancelled", "no_show"):
             return sum(invoice.due_amount for invoice in self.invoices)
-        if self.status in ("cancelled", "no_show"):
-            return 0
         return sum(item.price_amount for item in self.items if item.card is None)
 
     @property
@@ -175,10 +180,21 @@ class Visit:
         return any(item.card for item in self.items)
 
     @property
-    def forfeits_if_cancelled(self) -> bool:
-        """Whether the branch's policy takes the sessions of a visit that is cancelled now."""
-        late = self.as_of > self.starts_at - dt.timedelta(minutes=self.late_cancel_minutes)
-        return self.has_card and late and self.late_cancel_policy == "forfeit"
+    def taken_if_cancelled(self) -> Taking:
+        """What the branch's policy takes when the visit is cancelled now."""
+        if self.as_of <= self.starts_at - dt.timedelta(minutes=self.late_cancel_minutes):
+            return NOTHING
+        policy = Policy(self.late_cancel_policy, self.late_cancel_fee_bp, self.late_cancel_fee_amount)
+        return policy.takes(self._priced)
+
+    @property
+    def taken_if_no_show(self) -> Taking:
+        """What the branch's policy takes when the customer does not come."""
+        return Policy(self.no_show_policy, self.no_show_fee_bp, self.no_show_fee_amount).takes(self._priced)
+
+    @property
+    def _priced(self) -> list[tuple[int, bool]]:
+        return [(item.price_amount, item.card is not None) for item in self.items]
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -195,7 +211,7 @@ class Visit:
 
     @property
     def undo_needs_manager(self) -> bool:
-        """Whether taking the completion back would credit an invoice on which money was taken."""
+        """Whether taking back what was done would credit an invoice on which money was taken."""
         return self.invoice is not None and self.invoice.paid_amount > 0
 
     def is_treated_by(self, staff_id: int | None) -> bool:
@@ -225,6 +241,12 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
             User.full_name.label("created_by"),
             Branch.late_cancel_minutes,
             Branch.late_cancel_policy,
+            Branch.late_cancel_fee_bp,
+            Branch.late_cancel_fee_amount,
+            Branch.no_show_policy,
+            Branch.no_show_fee_bp,
+            Branch.no_show_fee_amount,
+            Branch.waiver_limit_amount,
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
@@ -236,9 +258,9 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
         return None
     values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(values[:18]),
+        **dict(values[:24]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in values[18:])),
+        customer=VisitCustomer(*(value for _, value in values[24:])),
         items=_items(booking_id),
         invoices=_invoices(booking_id),
     )

@@ -43,10 +43,10 @@ def require_status(booking: Booking, *allowed: str) -> None:
 
 
 def list_items(booking_id: int) -> Sequence[BookingItem]:
-    """The visit's items in order, fresh."""
+    """The visit's items in order, fresh; without those that were cancelled alone."""
     query = (
         select(BookingItem)
-        .where(BookingItem.booking_id == booking_id)
+        .where(BookingItem.booking_id == booking_id, BookingItem.cancelled_at.is_(None))
         .order_by(BookingItem.position)
         .execution_options(populate_existing=True)
     )

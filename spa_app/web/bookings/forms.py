@@ -24,7 +24,7 @@ from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
 from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
-from spa_app.services.bookings.reversal import REASON_LENGTH
+from spa_app.services.bookings.policy import REASON_LENGTH
 from spa_app.web.filters import local_input
 from spa_app.web.forms import Form
 from spa_app.web.security import BIGGEST_ID, local_timezone
@@ -214,7 +214,7 @@ class MoveForm(Form):
 
 
 class CancelForm(Form):
-    """Why a visit is cancelled."""
+    """Why a visit is cancelled, and why the branch's policy is waived if it is."""
 
     reason = StringField(
         _l("Why is it cancelled?"),
@@ -222,6 +222,15 @@ class CancelForm(Form):
         id="cancel-reason",
         render_kw={"list": "cancel-reasons", "autocomplete": "off"},
     )
+    waive = BooleanField(_l("Waive it this time"), id="cancel-waive")
+    waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="cancel-waive_reason")
+
+
+class NoShowForm(Form):
+    """Whether the branch's policy for a customer who did not come is waived, and why."""
+
+    waive = BooleanField(_l("Waive it this time"), id="no-show-waive")
+    waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="no-show-waive_reason")
 
 
 class SlotsForm(Form):

@@ -9,10 +9,12 @@ from spa_app import clock
 from spa_app.errors import DomainError
 from spa_app.extensions import db
 from spa_app.models import (
+    Booking,
     Branch,
     BranchHours,
     Customer,
     CustomerTreatment,
+    Invoice,
     OutboxMessage,
     Plan,
     PlanItem,
@@ -90,6 +92,9 @@ def load_demo_data(*, timezone: str) -> bool:
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
+        _settle(dice, manager)
+        # As if they had been booked in good time.
+        session.execute(update(Booking).values(entered_late=False))
         # Nobody is to hear of visits that are only for show.
         session.execute(update(OutboxMessage).values(done_at=clock.now()))
         return True
@@ -205,11 +210,12 @@ def _day(
     today = clock.today(branch.timezone)
     for offset in (-1, 0, 1):
         date = today + dt.timedelta(days=offset)
+        guests = dice.sample(customers, len(customers))  # nobody is in two rooms at once
         for staff_id in staff:
             at = clock.at_local(date, dt.time(9), branch.timezone) + dt.timedelta(minutes=15 * dice.randrange(4))
             while at < clock.at_local(date, dt.time(19), branch.timezone):
                 service = dice.choice(list(services.values()))
-                customer_id = dice.choice(customers)
+                customer_id = guests.pop()
                 card = cards.get((customer_id, service.id)) or cards.get((customer_id, None))
                 _visit(at, now, branch, customer_id, ItemRequest(service.id, staff_id, None, card), manager)
                 at += dt.timedelta(minutes=service.duration_minutes + 15 + 15 * dice.randrange(5))
@@ -228,5 +234,15 @@ def _visit(
     if at < now:
         bookings.arrive(booking_id, actor=manager)
         bookings.start(booking_id, actor=manager)
-    if at < now - dt.timedelta(hours=1):
+    if at < now - dt.timedelta(minutes=90):
         bookings.complete(booking_id, actor=manager)
+
+
+def _settle(dice: random.Random, manager: Actor) -> None:
+    """Most customers have paid for their visit; the last few are still at the desk."""
+    query = select(Invoice.id).where(Invoice.status == "open", Invoice.booking_id.is_not(None)).order_by(Invoice.id)
+    unpaid = db.session.execute(query).scalars().all()
+    for invoice_id in unpaid[: len(unpaid) * 5 // 6]:
+        method = dice.choice(("cash", "cash", "card", "bank_transfer"))
+        reference = "" if method == "cash" else f"{dice.randrange(10**6):06d}"
+        payments.take_payment(invoice_id, method=method, amount=None, reference=reference, actor=manager)

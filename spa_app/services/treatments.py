@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, case, func, or_, select, text, update
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut
@@ -218,6 +218,8 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
     waiting for a desk that holds one. Returns (card id, sessions expired, amount that became breakage revenue) for each
     card that was due; an empty list when none is left. Written in bulk: a night can bring ten thousand cards.
     """
+    # Nothing is free on it to expire, but midnight has passed: only its status is behind.
+    is_stale = and_(CustomerTreatment.status == "active", CustomerTreatment.expiry_date < clock.today(branch.timezone))
     due = db.session.execute(
         select(CustomerTreatment)
         .where(
@@ -225,7 +227,7 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
             CustomerTreatment.expiry_date < on,
             CustomerTreatment.cancelled_at.is_(None),
             CustomerTreatment.frozen_on.is_(None),
-            or_(CustomerTreatment.free_sessions > 0, CustomerTreatment.status == "active"),
+            or_(CustomerTreatment.free_sessions > 0, is_stale),
         )
         .order_by(CustomerTreatment.id)
         .limit(limit)

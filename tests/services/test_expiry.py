@@ -242,3 +242,13 @@ def test_tomorrow_s_visit_on_a_card_that_ends_today_is_refused_before_the_night_
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=clock.today("Asia/Ho_Chi_Minh"))
     with pytest.raises(InvalidError, match="valid to"):
         make_booking(spa, card=card, starts_at=tomorrow_at(spa.branch, "10:00"))
+
+
+def test_looking_ahead_leaves_a_card_active_whose_sessions_are_all_reserved(spa: Spa):
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=1)
+    make_booking(spa, card=card)
+
+    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=400))
+
+    assert db.session.get_one(CustomerTreatment, card).status == "active"
+    assert_books_balance()

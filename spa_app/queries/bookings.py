@@ -83,6 +83,7 @@ class VisitItem:
     """One service of the visit, with who, where and how it is paid."""
 
     id: int
+    position: int
     service_id: int
     service_name: str
     staff_id: int
@@ -91,6 +92,7 @@ class VisitItem:
     starts_at: dt.datetime
     ends_at: dt.datetime
     price_amount: int
+    is_cancelled: bool
     card: VisitCard | None
 
 
@@ -115,7 +117,10 @@ class VisitInvoice:
 
 @dataclass(frozen=True)
 class Visit:
-    """A booking with everything that its panel tells. ``actions`` are those that its state allows at ``as_of``."""
+    """A booking with everything that its panel tells. ``actions`` are those that its state allows at ``as_of``.
+
+    ``items`` are the services that stand; those taken out one by one are the ``cancelled_items``.
+    """
 
     id: int
     branch_id: int
@@ -144,6 +149,7 @@ class Visit:
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
+    cancelled_items: tuple[VisitItem, ...]
     invoices: tuple[VisitInvoice, ...]
 
     @property
@@ -210,6 +216,16 @@ class Visit:
         return ("undo-complete",) if self.status == "completed" else ("undo-cancel",)
 
     @property
+    def can_edit_items(self) -> bool:
+        """Whether services can be added, changed and cancelled one by one."""
+        return self.status in ("pending", "confirmed")
+
+    @property
+    def can_change_payment(self) -> bool:
+        """Whether a card can still take over from the customer, or the customer from a card."""
+        return self.can_edit_items or self.status == "in_progress"
+
+    @property
     def undo_needs_manager(self) -> bool:
         """Whether taking back what was done would credit an invoice on which money was taken."""
         return self.invoice is not None and self.invoice.paid_amount > 0
@@ -256,12 +272,14 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     ).one_or_none()
     if row is None:
         return None
+    items = _items(booking_id)
     values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
         **dict(values[:24]),
         as_of=clock.now(),
         customer=VisitCustomer(*(value for _, value in values[24:])),
-        items=_items(booking_id),
+        items=tuple(item for item in items if not item.is_cancelled),
+        cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
     )
 
@@ -321,6 +339,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
     rows = db.session.execute(
         select(
             BookingItem.id,
+            BookingItem.position,
             BookingItem.service_id,
             Service.name.label("service_name"),
             BookingItem.staff_id,
@@ -328,6 +347,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
             BookingItem.starts_at,
             BookingItem.ends_at,
             BookingItem.price_amount,
+            BookingItem.cancelled_at.is_not(None).label("is_cancelled"),
             CustomerTreatment.id.label("card_id"),
             covered.name.label("card_service"),
             CustomerTreatment.total_sessions,
@@ -379,6 +399,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
         items.append(
             VisitItem(
                 id=row.id,
+                position=row.position,
                 service_id=row.service_id,
                 service_name=row.service_name,
                 staff_id=row.staff_id,
@@ -387,6 +408,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
                 starts_at=row.starts_at,
                 ends_at=row.ends_at,
                 price_amount=row.price_amount,
+                is_cancelled=row.is_cancelled,
                 card=card,
             )
         )

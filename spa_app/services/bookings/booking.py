@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from spa_app import clock
-from spa_app.errors import N_, ConflictError, InvalidError
+from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, Service
 from spa_app.services import audit, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, lock_cards_of, require_status
+from spa_app.services.bookings.visit import (
+    list_items,
+    list_resource_ids,
+    lock_booking,
+    lock_cards_of,
+    require_status,
+    require_version,
+)
 from spa_app.services.scheduling import Need, Place
 from spa_app.services.transaction import atomic
 
@@ -125,10 +132,8 @@ def move(
     with atomic() as session:
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed")
-        if version is not None and version != booking.version:
-            raise ConflictError(
-                "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
-            )
+        if version is not None:
+            require_version(booking, version)
         branch = session.get_one(Branch, booking.branch_id)
         check_start(starts_at, actor=actor)
         items = list_items(booking_id)
@@ -150,7 +155,7 @@ def move(
             scheduling.check_open(needs, branch=branch)
         places = scheduling.take_places(needs, branch=branch, except_booking_id=booking.id)
         before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
-        _replace_places(items, needs, places, later=shift > dt.timedelta())
+        replace_places(items, needs, places, later=shift > dt.timedelta())
         booking.starts_at = starts_at
         booking.version += 1
         visit_on = clock.local_date(starts_at, branch.timezone)
@@ -227,13 +232,14 @@ def _add_items(
     db.session.add_all(rows)
     db.session.flush()
     for row, need, place in zip(rows, needs, places, strict=True):
-        _add_resources(row.id, need, place)
+        add_resources(row.id, need, place)
     return rows
 
 
-def _replace_places(
+def replace_places(
     items: Sequence[BookingItem], needs: Sequence[Need], places: Sequence[Place], *, later: bool
 ) -> None:
+    """Bring a visit's items to the times and places found for them. ``later``: none of them begins earlier now."""
     ids = [item.id for item in items]
     db.session.execute(delete(BookingItemResource).where(BookingItemResource.booking_item_id.in_(ids)))
     together = list(zip(items, needs, places, strict=True))
@@ -245,10 +251,11 @@ def _replace_places(
         item.occupied = need.occupied.as_range
         db.session.flush()
     for item, need, place in together:
-        _add_resources(item.id, need, place)
+        add_resources(item.id, need, place)
 
 
-def _add_resources(item_id: int, need: Need, place: Place) -> None:
+def add_resources(item_id: int, need: Need, place: Place) -> None:
+    """Give an item the rooms and machines of its place."""
     db.session.add_all(
         BookingItemResource(
             booking_item_id=item_id, resource_id=resource_id, occupied=need.occupied.as_range, occupies=True

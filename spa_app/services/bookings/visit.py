@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from spa_app.errors import N_, NotFoundError, Word, WrongStateError
+from spa_app.errors import N_, ConflictError, NotFoundError, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, CustomerTreatment
 from spa_app.services import audit, treatments
@@ -39,6 +39,14 @@ def require_status(booking: Booking, *allowed: str) -> None:
             N_("This visit is %(status)s, so that is not possible. Nothing was changed."),
             status=Word(STATUS_WORDS[booking.status]),
             present=booking.status,
+        )
+
+
+def require_version(booking: Booking, version: int) -> None:
+    """Raise :class:`ConflictError` unless the visit still is what the caller's screen showed."""
+    if version != booking.version:
+        raise ConflictError(
+            "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
         )
 
 

@@ -233,6 +233,26 @@ class NoShowForm(Form):
     waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="no-show-waive_reason")
 
 
+class VersionForm(Form):
+    """What the user has seen of a visit when they acted on one of its services."""
+
+    version = IntegerField(widget=HiddenInput(), validators=[InputRequired()], id="item-version")
+
+
+class PaymentForm(VersionForm):
+    """How one service of a visit is paid: by a card, or (empty) by the customer."""
+
+    treatment_id = IdField(_l("Paid by"), [Optional()], id="item-treatment_id")
+
+
+class ItemEditForm(PaymentForm):
+    """One service of a visit, changed or added."""
+
+    service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
+    staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
+    resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")
+
+
 class SlotsForm(Form):
     """What free time is looked for."""
 

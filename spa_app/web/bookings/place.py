@@ -25,6 +25,11 @@ def swap(url: str, *, target: str | None = None) -> dict[str, str]:
     return {"hx-post": url, "hx-target": target, "hx-swap": "innerHTML scroll:top", "hx-sync": "this:replace"}
 
 
+def look(url: str) -> dict[str, str]:
+    """The HTMX attributes of a link that is followed in the side panel; none where the page is the visit's own."""
+    return {"hx-get": url, "hx-target": "#panel", "hx-swap": "innerHTML scroll:top"} if in_panel() else {}
+
+
 def calendar_url(date: dt.date, booking_id: int | None = None) -> str:
     """The calendar as the user has it beside the panel, else on ``date``; with a visit in its panel, or none."""
     parts = urlsplit(request.headers.get("HX-Current-URL", ""))

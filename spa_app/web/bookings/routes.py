@@ -16,7 +16,8 @@ from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
-from spa_app.web.bookings.place import calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
+from spa_app.web.bookings.place import calendar_url, in_panel, look, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
@@ -237,6 +238,7 @@ def answer_visit(
     move_form: MoveForm | None = None,
     cancel_form: CancelForm | None = None,
     no_show_form: NoShowForm | None = None,
+    edit: ItemEdit | None = None,
     slots: list[Slot] | None = None,
 ) -> Response:
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
@@ -257,10 +259,12 @@ def answer_visit(
         move_form=move_form,
         cancel_form=cancel_form or CancelForm(formdata=None),
         no_show_form=no_show_form or NoShowForm(formdata=None),
+        edit=edit,
         slots=slots or [],
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
         swap=swap,
+        look=look,
     )
 
 
@@ -306,6 +310,8 @@ def _refuse(
         starts_at=move_form.starts_at.data if move_form else visit.starts_at,
         invoice_id=invoice.id if invoice else None,
     )
+    if visit.can_change_payment:
+        refusal = offer_payments(refusal, visit, error)
     keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None

@@ -75,19 +75,20 @@ def undo_a_no_show_or_pay_its_fee(spa: Spa, number: int) -> list[Client]:
 
 
 def edit_one_service(spa: Spa, number: int) -> list[Client]:
-    """Everybody saw version 1, and gives the facial to another therapist and card."""
-    booking = factories.make_booking(spa, starts_at=factories.tomorrow_at(spa.branch, "10:00"))
-    (item,) = _items(booking)
+    """Everybody saw version 1, and gives the service to another therapist and card."""
+    item = ItemRequest(spa.consultation, spa.therapists[0])
+    booking = factories.make_booking(spa, item, starts_at=factories.tomorrow_at(spa.branch, "10:00"))
+    (item_id,) = _items(booking)
     return [
         partial(
             bookings.change_item,
             booking,
-            item,
+            item_id,
             ItemRequest(
-                spa.facial,
-                factories.make_staff(spa.branch, [spa.facial]),
+                spa.consultation,
+                factories.make_staff(spa.branch, [spa.consultation]),
                 None,
-                factories.make_card(spa.customer, spa.facial, branch_id=spa.branch),
+                factories.make_card(spa.customer, spa.consultation, branch_id=spa.branch),
             ),
             version=1,
             actor=spa.receptionist,

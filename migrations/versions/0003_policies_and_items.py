@@ -1,14 +1,14 @@
 """Let policies charge fees, one item of a visit be cancelled, and no change of a visit be lost.
 
 Revision ID: 0003
-Revises: 0001
+Revises: 0002
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 

@@ -23,9 +23,10 @@ from spa_app.models import (
     Service,
     ServiceResource,
     Staff,
+    StaffShift,
     StaffSkill,
 )
-from spa_app.services import bookings, payments, users
+from spa_app.services import blocks, bookings, payments, rosters, users
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
@@ -88,6 +89,7 @@ def load_demo_data(*, timezone: str) -> bool:
         add_hours(other)
         services = add_catalogue()
         _people(branch, services)
+        _rosters(branch)
         manager = Actor(add_users(branch), "manager", frozenset({branch.id}))
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
@@ -158,6 +160,32 @@ def _people(branch: Branch, services: dict[str, Service]) -> None:
     db.session.flush()
 
 
+def _rosters(branch: Branch) -> None:
+    """Two rotas, from last week to the next; one therapist on leave from the day after tomorrow, one at lunch today."""
+    staff = db.session.execute(select(Staff).order_by(Staff.position)).scalars().all()
+    today = clock.today(branch.timezone)
+    monday = today - dt.timedelta(days=today.weekday() + 7)
+    early, late = (dt.time(8), dt.time(17)), (dt.time(12), dt.time(21))
+    for number, one in enumerate(staff):
+        for day in range(21):
+            date = monday + dt.timedelta(days=day)
+            # Everybody has one day off a week, never one of the three that the demo shows.
+            if abs((date - today).days) > 1 and date.weekday() == number % 7:
+                continue
+            shift = early if (number + date.isocalendar().week) % 2 else late
+            rosters.set_shifts(staff_id=one.id, works_on=date, periods=[shift], actor=SYSTEM)
+
+    def at(days: int, hour: int) -> dt.datetime:
+        return clock.at_local(today + dt.timedelta(days=days), dt.time(hour), branch.timezone)
+
+    blocks.block_time(
+        staff_id=staff[-1].id, starts_at=at(2, 0), ends_at=at(5, 0), kind="leave", reason="Nghỉ phép", actor=SYSTEM
+    )
+    blocks.block_time(
+        staff_id=staff[0].id, starts_at=at(0, 13), ends_at=at(0, 14), kind="break", reason="Ăn trưa", actor=SYSTEM
+    )
+
+
 def add_users(branch: Branch) -> int:
     """Add the demo logins (3-contract), all but the owner in ``branch``; returns the manager's id."""
     therapist = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().first()
@@ -206,14 +234,22 @@ def _day(
     cards = {
         (card.customer_id, card.service_id): card.id for card in db.session.execute(select(CustomerTreatment)).scalars()
     }
+    shifts = {
+        (one.staff_id, one.works_on): (
+            clock.at_local(one.works_on, one.starts_at, branch.timezone),
+            clock.at_local(one.works_on, one.ends_at, branch.timezone),
+        )
+        for one in db.session.execute(select(StaffShift)).scalars()
+    }
     now = clock.now()
     today = clock.today(branch.timezone)
     for offset in (-1, 0, 1):
         date = today + dt.timedelta(days=offset)
         guests = dice.sample(customers, len(customers))  # nobody is in two rooms at once
         for staff_id in staff:
-            at = clock.at_local(date, dt.time(9), branch.timezone) + dt.timedelta(minutes=15 * dice.randrange(4))
-            while at < clock.at_local(date, dt.time(19), branch.timezone):
+            begins_at, ends_at = shifts[staff_id, date]
+            at = begins_at + dt.timedelta(minutes=15 * dice.randrange(4))
+            while at < ends_at - dt.timedelta(hours=1):
                 service = dice.choice(list(services.values()))
                 customer_id = guests.pop()
                 card = cards.get((customer_id, service.id)) or cards.get((customer_id, None))

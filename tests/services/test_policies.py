@@ -193,12 +193,20 @@ def test_a_waived_forfeit_gives_the_session_back(spa, give_up):
     assert_books_balance()
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
-def test_a_waiver_wants_a_reason(fees, give_up, reason):
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("", "waive_reason_missing"),
+        ("  ", "waive_reason_missing"),
+        ("x" * 501, "too_long"),
+        ("a\0", "control_character"),
+    ],
+)
+def test_a_waiver_wants_a_reason(fees, give_up, reason, code):
     act, _ = give_up
     booking = factories.make_booking(fees)
 
-    with refused("waive_reason_missing", InvalidError, "waive_reason"):
+    with refused(code, InvalidError, "waive_reason"):
         act(booking, waive_reason=reason)
 
 

@@ -57,6 +57,9 @@ FIELDS = [
     "locale",
     "theme",
     "branch_id",
+    "what",
+    "kind",
+    "ends_at",
     "next",
 ]
 QUERY = [
@@ -74,6 +77,7 @@ QUERY = [
     "starts_at",
     "customer_id",
     "booking",
+    "what",
     "status",
 ]
 

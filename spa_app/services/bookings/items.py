@@ -17,9 +17,16 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Service
 from spa_app.services import audit, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.bookings.booking import MOST_ITEMS, ItemRequest, add_resources, check_start, replace_places
+from spa_app.services.bookings.booking import (
+    MOST_ITEMS,
+    ItemRequest,
+    add_resources,
+    check_start,
+    record_override,
+    replace_places,
+)
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
-from spa_app.services.scheduling import Need
+from spa_app.services.scheduling import Need, Placement
 from spa_app.services.transaction import atomic
 
 
@@ -38,11 +45,11 @@ class _Visit:
         raise NotFoundError("item_unknown", N_("This service is no longer part of the visit."))
 
 
-def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Actor) -> int:
+def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Actor, override_hours: bool = False) -> int:
     """Add a service after the last one of the visit, and return the visit's id. Holds a session if it is prepaid.
 
-    Raises :class:`WrongStateError` unless pending or confirmed, :class:`ConflictError` for a stale ``version``, and at
-    the field what booking the service would raise.
+    ``override_hours`` is as in :func:`book`. Raises :class:`WrongStateError` unless pending or confirmed,
+    :class:`ConflictError` for a stale ``version``, and at the field what booking the service would raise.
     """
     with atomic() as session:
         visit = _lock(booking_id, "pending", "confirmed", version=version, actor=actor)
@@ -53,7 +60,8 @@ def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Acto
         starts_at = _free_from(visit.items[-1]) + before
         need = Need(service, starts_at, staff_id=request.staff_id, resource_id=request.resource_id)
         needs = [*(_as_it_is(item) for item in visit.items), need]
-        place = _take_places(visit, needs, actor=actor)[-1]
+        placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
+        place = placement.places[-1]
         last = session.scalar(select(func.max(BookingItem.position)).where(BookingItem.booking_id == booking_id))
         item = BookingItem(
             booking_id=booking_id,
@@ -69,12 +77,15 @@ def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Acto
         )
         session.add(item)
         session.flush()
-        add_resources(item.id, need, place)
+        add_resources(item.id, place)
         _pay_by(visit, item, request.treatment_id, actor=actor)
+        record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_added", before=None, actor=actor)
 
 
-def change_item(booking_id: int, item_id: int, request: ItemRequest, *, version: int, actor: Actor) -> int:
+def change_item(
+    booking_id: int, item_id: int, request: ItemRequest, *, version: int, actor: Actor, override_hours: bool = False
+) -> int:
     """Give one service of the visit another therapist, room or card, or make it another service; the visit's id.
 
     The services after it follow where it now ends earlier or later. A held session moves along with the card. Raises
@@ -106,13 +117,14 @@ def change_item(booking_id: int, item_id: int, request: ItemRequest, *, version:
             need,
             *(_as_it_is(one, shift=shift) for one in visit.items[index + 1 :]),
         ]
-        places = _take_places(visit, needs, actor=actor)
-        replace_places(visit.items, needs, places, later=shift > dt.timedelta())
+        placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
+        replace_places(visit.items, needs, placement.places, later=shift > dt.timedelta())
         if is_other:
             item.service_id = service.id
             item.price_amount = service.price_amount
             item.vat_rate_bp = service.vat_rate_bp
         _pay_by(visit, item, request.treatment_id, actor=actor)
+        record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_changed", before=before, actor=actor)
 
 
@@ -185,12 +197,14 @@ def _as_it_is(item: BookingItem, *, shift: dt.timedelta = dt.timedelta()) -> Nee
     )
 
 
-def _take_places(visit: _Visit, needs: Sequence[Need], *, actor: Actor) -> Sequence[scheduling.Place]:
+def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, actor: Actor) -> Placement:
     """Places for the whole visit, its present ones not counted: its services are checked against each other too."""
     check_start(visit.booking.starts_at, actor=actor)
-    if not actor.is_manager:
-        scheduling.check_open(needs, branch=visit.branch)
-    return scheduling.take_places(needs, branch=visit.branch, except_booking_id=visit.booking.id)
+    if override_hours:
+        actor.require_manager()
+    return scheduling.take_places(
+        needs, branch=visit.branch, except_booking_id=visit.booking.id, override_hours=override_hours
+    )
 
 
 def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor: Actor) -> None:

@@ -7,8 +7,8 @@ from spa_app.money import Money
 from spa_app.services import audit, billing, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.visit import list_items, lock_cards_of
+from spa_app.services.texts import REASON_LENGTH, clean_text
 
-REASON_LENGTH = 500
 LATE_CANCEL_FEE = N_("Late cancellation fee")
 NO_SHOW_FEE = N_("No-show fee")
 
@@ -33,7 +33,7 @@ def give_up(
     items = list_items(booking.id)
     taking = policy.takes((item.price_amount, item.treatment_id is not None) for item in items)
     if taking and waive_reason is not None:
-        _waive(booking, taking, branch=branch, reason=waive_reason.strip(), actor=actor)
+        _waive(booking, taking, branch=branch, reason=waive_reason, actor=actor)
         taking = NOTHING
     for item, card in lock_cards_of(items):
         if taking.kind == "forfeit":
@@ -53,7 +53,8 @@ def give_up(
 
 
 def _waive(booking: Booking, taking: Taking, *, branch: Branch, reason: str, actor: Actor) -> None:
-    if not reason or len(reason) > REASON_LENGTH:
+    reason = clean_text(reason, field="waive_reason", limit=REASON_LENGTH)
+    if not reason:
         raise InvalidError("waive_reason_missing", N_("Say why it is waived, in a few words."), field="waive_reason")
     if taking.amount > branch.waiver_limit_amount and not actor.is_manager:
         raise NotAllowedError(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, WrongStateError
+from spa_app.errors import N_, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import BookingItem, Branch, TreatmentEntry
 from spa_app.models.policy import Policy
 from spa_app.services import billing, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.bookings.policy import LATE_CANCEL_FEE, NO_SHOW_FEE, REASON_LENGTH, give_up
+from spa_app.services.bookings.policy import LATE_CANCEL_FEE, NO_SHOW_FEE, give_up
 from spa_app.services.bookings.visit import (
     change_status,
     list_items,
@@ -20,6 +20,7 @@ from spa_app.services.bookings.visit import (
     lock_cards_of,
     require_status,
 )
+from spa_app.services.texts import REASON_LENGTH, clean_text, required_reason
 from spa_app.services.transaction import atomic
 
 
@@ -30,9 +31,7 @@ def cancel(booking_id: int, *, reason: str, actor: Actor, waive_reason: str | No
     :class:`WrongStateError` when the visit is over, and what :func:`give_up` raises about a waiver.
     """
     with atomic():
-        reason = reason.strip()
-        if not reason or len(reason) > REASON_LENGTH:
-            raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
+        reason = required_reason(reason)
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed", "in_progress")
         branch = db.session.get_one(Branch, booking.branch_id)
@@ -91,7 +90,7 @@ def undo_complete(booking_id: int, *, actor: Actor, reason: str = "") -> int:
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "completed")
         branch = db.session.get_one(Branch, booking.branch_id)
-        reason = reason.strip()[:REASON_LENGTH] or "completion undone"
+        reason = clean_text(reason, field="reason", limit=REASON_LENGTH) or "completion undone"
         for item, card in lock_cards_of(list_items(booking_id)):
             treatments.return_session(card, item_id=item.id, branch=branch, actor=actor, reason=reason)
         billing.withdraw_visit_invoice(booking.id, branch=branch, reason=reason, actor=actor)

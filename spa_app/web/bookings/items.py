@@ -48,7 +48,13 @@ def add_item(booking_id: int) -> ResponseReturnValue:
     return _act(
         visit,
         "add",
-        lambda: bookings.add_item(booking_id, _request(form), version=form.version.data, actor=current_actor()),
+        lambda: bookings.add_item(
+            booking_id,
+            _request(form),
+            version=form.version.data,
+            override_hours=form.override_hours.data,
+            actor=current_actor(),
+        ),
         form=form,
     )
 
@@ -72,7 +78,12 @@ def change_item(booking_id: int, item_id: int) -> ResponseReturnValue:
         visit,
         "change",
         lambda: bookings.change_item(
-            booking_id, item_id, _request(form), version=form.version.data, actor=current_actor()
+            booking_id,
+            item_id,
+            _request(form),
+            version=form.version.data,
+            override_hours=form.override_hours.data,
+            actor=current_actor(),
         ),
         form=form,
         item=_require_item(visit, item_id),

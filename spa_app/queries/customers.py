@@ -255,7 +255,7 @@ def _visits(
         )
         .select_from(BookingItem)
         .join(Service, Service.id == BookingItem.service_id)
-        .where(BookingItem.booking_id == Booking.id)
+        .where(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None))
         .correlate(Booking)
         .scalar_subquery()
     )

@@ -1,14 +1,19 @@
 """Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
 
 from spa_app.services.bookings.booking import ItemRequest, book, move
+from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 
 __all__ = [
     "ItemRequest",
+    "add_item",
     "arrive",
     "book",
     "cancel",
+    "cancel_item",
+    "change_item",
+    "change_payment",
     "complete",
     "confirm",
     "mark_no_show",

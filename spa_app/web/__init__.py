@@ -5,6 +5,7 @@ from flask import Flask
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
 from spa_app.web.bookings import new as bookings
+from spa_app.web.bookings import walk_in
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
@@ -20,6 +21,7 @@ AREAS = (
     invoices,
     reports,
     treatments,
+    walk_in,
 )
 
 

@@ -3,6 +3,7 @@
 from spa_app.services.bookings.booking import ItemRequest, book, move
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
+from spa_app.services.bookings.walk_in import take_walk_in
 
 __all__ = [
     "ItemRequest",
@@ -14,6 +15,7 @@ __all__ = [
     "mark_no_show",
     "move",
     "start",
+    "take_walk_in",
     "undo_cancel",
     "undo_complete",
 ]

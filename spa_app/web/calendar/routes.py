@@ -62,7 +62,7 @@ def start() -> ResponseReturnValue:
 def day() -> ResponseReturnValue:
     """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
 
-    ``booking``, or ``new`` with ``starts_at`` and the like, says what stands in the side panel.
+    ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
     """
     return _answer(_asked(), "calendar/_main.html")
 
@@ -163,5 +163,6 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
-        return f"/bookings/new?{urlencode({**asked.booking, **said})}"
+        place = "/walk-ins/new" if args["new"] == "walk-in" else "/bookings/new"
+        return f"{place}?{urlencode({**asked.booking, **said})}"
     return None

@@ -63,8 +63,8 @@ def test_the_first_who_is_free_does_it_in_the_first_free_room(spa, walk_in):
     booking = walk_in(full_name="An")
 
     assert rows(
-        "SELECT i.staff_id, r.resource_id FROM booking_items i JOIN booking_item_resources r ON r.booking_item_id = i.id"
-        " WHERE i.booking_id = :id",
+        "SELECT i.staff_id, r.resource_id FROM booking_items i"
+        " JOIN booking_item_resources r ON r.booking_item_id = i.id WHERE i.booking_id = :id",
         id=booking,
     ) == [(spa.therapists[1], spa.rooms[1])]
 
@@ -141,9 +141,9 @@ def test_a_time_that_has_passed_means_now_and_tomorrow_they_are_not_here_yet(spa
 
 
 def test_a_closed_house_and_another_branch_are_refused(spa, walk_in):
-    with time_machine.travel(factories.local_at(spa.branch, "20:30"), tick=False):
-        with refused("branch_closed", InvalidError, field="starts_at", ways_out=("choose_slot",)):
-            walk_in(full_name="An")
+    closing = time_machine.travel(factories.local_at(spa.branch, "20:30"), tick=False)
+    with closing, refused("branch_closed", InvalidError, field="starts_at", ways_out=("choose_slot",)):
+        walk_in(full_name="An")
     with refused("not_found", NotFoundError):
         walk_in(full_name="An", branch_id=spa.other_branch)
     with refused("service_unknown", InvalidError, field="items-0-service_id"):

@@ -12,7 +12,7 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Customer
 from spa_app.services.bookings import ItemRequest
 from tests.factories import local_at, login, make_booking, make_card, make_customer, tomorrow_at
-from tests.web.visits import HTMX, ZONE, error_at, nothing_stored, post, text_of
+from tests.web.visits import HTMX, error_at, nothing_stored, post, text_of
 
 PHONE = "+84987654321"
 

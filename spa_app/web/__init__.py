@@ -7,6 +7,7 @@ from spa_app.web.auth import routes as auth
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import walk_in
 from spa_app.web.calendar import routes as calendar
+from spa_app.web.calendar import sheet
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
@@ -20,6 +21,7 @@ AREAS = (
     health,
     invoices,
     reports,
+    sheet,
     treatments,
     walk_in,
 )

@@ -64,14 +64,14 @@ def day() -> ResponseReturnValue:
 
     ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
     """
-    return _answer(_asked(), "calendar/_main.html")
+    return _answer(asked_for(), "calendar/_main.html")
 
 
 @bp.get("/calendar/grid")
 @roles(*EVERYONE)
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
-    asked = _asked()
+    asked = asked_for()
     if request.args.get("revision") == get_revision(asked.branch.id, asked.date, timezone=asked.branch.timezone):
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
@@ -119,7 +119,7 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
     )
 
 
-def _asked() -> Asked:
+def asked_for() -> Asked:
     args = request.args
     extra = {}
     branch = current_branch()

@@ -5,7 +5,7 @@ from flask import Flask
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
 from spa_app.web.bookings import new as bookings
-from spa_app.web.bookings import walk_in
+from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet
 from spa_app.web.customers import routes as customers
@@ -21,6 +21,7 @@ AREAS = (
     health,
     invoices,
     reports,
+    series,
     sheet,
     treatments,
     walk_in,

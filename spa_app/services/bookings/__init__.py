@@ -3,17 +3,23 @@
 from spa_app.services.bookings.booking import ItemRequest, book, move
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
+from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
 from spa_app.services.bookings.walk_in import take_walk_in
 
 __all__ = [
     "ItemRequest",
+    "SeriesDate",
+    "SeriesRefusedError",
+    "SeriesRequest",
     "arrive",
     "book",
+    "book_series",
     "cancel",
     "complete",
     "confirm",
     "mark_no_show",
     "move",
+    "preview_series",
     "start",
     "take_walk_in",
     "undo_cancel",

@@ -101,6 +101,7 @@ def test_a_full_house_by_a_free_time_and_axe_finds_nothing(log_in, spa: Spa, the
     page.get_by_label("Service", exact=True).select_option(str(spa.facial))
     page.get_by_role("button", name="Check in now").last.click()
     expect(page.get_by_text("Next free times")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_focused()
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 

@@ -58,6 +58,12 @@ FIELDS = [
     "theme",
     "branch_id",
     "next",
+    "service_id",
+    "every_weeks",
+    "count",
+    "card_for",
+    "who",
+    "slot",
 ]
 QUERY = [
     "date",

@@ -40,7 +40,9 @@ def create_app(settings: Settings | None = None) -> Flask:
             "pool_size": 8,
             "max_overflow": 8,
             "pool_pre_ping": False,
-            "connect_args": {"options": CONNECTION_OPTIONS},
+            # Each transaction says that it writes; what runs outside one only reads (extensions.Session).
+            "connect_args": {"options": f"{CONNECTION_OPTIONS} -c default_transaction_read_only=on"},
+            "execution_options": {"postgresql_readonly": False},
         },
         REDIS_URL=settings.redis_url or embedded_redis_url(settings.data_dir),
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,

@@ -2,12 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_name, is_currency
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from spa_app.errors import ConfigError
 
@@ -35,10 +38,12 @@ class Settings:
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the environment. Raises :class:`ConfigError` naming the variable that cannot be used, and why."""
     database_url = environ.get("DATABASE_URL") or None
-    if database_url and not re.match(r"postgres(ql)?(\+psycopg)?://", database_url):
+    if database_url and not (
+        re.match(r"postgres(ql)?(\+psycopg)?://", database_url) and _can_be_parsed(make_url, database_url)
+    ):
         raise ConfigError("DATABASE_URL must look like postgresql://user@host:port/name.")
     redis_url = environ.get("REDIS_URL") or None
-    if redis_url and not re.match(r"(rediss?|unix)://", redis_url):
+    if redis_url and not (re.match(r"(rediss?|unix)://", redis_url) and _can_be_parsed(_port, redis_url)):
         raise ConfigError("REDIS_URL must look like redis://host:port/0 or unix:///path/to/socket.")
     currency = environ.get("SPA_CURRENCY", "VND")
     if not is_currency(currency) or not get_currency_name(currency):
@@ -67,6 +72,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def sqlalchemy_url(database_url: str) -> str:
     """The same database, through psycopg 3."""
     return re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", database_url)
+
+
+def _can_be_parsed(parse: Callable[[str], object], url: str) -> bool:
+    """Whether the library that will be given the address can read it: a port that is no number, say, it cannot."""
+    try:
+        parse(url)
+    except (ValueError, ArgumentError):
+        return False
+    return True
+
+
+def _port(url: str) -> int | None:
+    return urlsplit(url).port
 
 
 def _one_of(environ: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:

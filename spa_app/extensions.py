@@ -1,6 +1,8 @@
 """The Flask extensions, created bare so that any module may import them without importing the application."""
 
 import datetime as dt
+from functools import cache
+from typing import Any
 
 from flask_babel import Babel
 from flask_compress import Compress
@@ -9,8 +11,9 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import BigInteger, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Engine, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, registry
 
 
@@ -31,7 +34,27 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base)
+class Session(FlaskSession):
+    """A session that may read without a transaction: ``info["reads"]`` says so, until ``info["atomic"]`` does not.
+
+    A page then saves the round trips of BEGIN and ROLLBACK, and a ROLLBACK would make psycopg forget every statement it
+    has prepared on the connection. PostgreSQL refuses whatever such a session would write (``default_transaction_read_
+    only``), so that it stays true that only ``atomic()`` commits.
+    """
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+        """The engine, set to autocommit where this session only reads."""
+        engine = super().get_bind(*args, **kwargs)
+        only_reads = self.info.get("reads") and not self.info.get("atomic") and isinstance(engine, Engine)
+        return _reading(engine) if only_reads else engine
+
+
+@cache
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": Session})
 migrate = Migrate()
 login_manager = LoginManager()
 csrf = CSRFProtect()

@@ -115,6 +115,15 @@ RULES = {
         SELECT a.booking_item_id, b.booking_item_id FROM booking_item_resources a JOIN booking_item_resources b
             ON a.booking_item_id < b.booking_item_id AND a.resource_id = b.resource_id
             AND a.occupies AND b.occupies AND a.occupied && b.occupied""",
+    "a room is held at another time than its visit's": """
+        SELECT r.booking_item_id, r.resource_id FROM booking_item_resources r
+        JOIN booking_items i ON i.id = r.booking_item_id WHERE NOT i.occupied @> r.occupied""",
+    "a visit lies in its therapist's blocked time": """
+        SELECT i.id, x.id FROM booking_items i JOIN blocked_times x ON x.staff_id = i.staff_id
+            AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)""",
+    "a visit is in a room that is closed": """
+        SELECT r.booking_item_id, x.id FROM booking_item_resources r JOIN blocked_times x
+            ON x.resource_id = r.resource_id AND r.occupies AND r.occupied && tstzrange(x.starts_at, x.ends_at)""",
 }
 
 STATUSES = """

@@ -281,6 +281,7 @@ def make_booking(
         items=items or [default],
         actor=actor,
         tentative=status == "pending",
+        override_hours=actor.is_manager,  # tests run at night too
     )
     if status in ("in_progress", "completed"):
         bookings.start(booking, actor=actor)

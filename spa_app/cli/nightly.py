@@ -9,7 +9,7 @@ from flask.cli import with_appcontext
 
 from spa_app import clock
 from spa_app.cli.servers import with_servers
-from spa_app.errors import ConfigError
+from spa_app.errors import ConfigError, DomainError
 from spa_app.money import format_money
 from spa_app.services import expiry, reconciliation
 from spa_app.services.actor import SYSTEM
@@ -41,7 +41,10 @@ def reconcile(fix_caches: bool) -> None:
         for fault in faults:
             click.echo(fault.text)
         if faults and fix_caches:
-            reconciliation.fix_caches(faults, actor=SYSTEM)
+            try:
+                reconciliation.fix_caches(faults, actor=SYSTEM)
+            except DomainError as error:
+                raise click.ClickException(str(error)) from error
             faults = reconciliation.list_faults()
             click.echo(f"Caches were written anew; {len(faults)} faults are left.")
             for fault in faults:

@@ -79,6 +79,7 @@ class _Gunicorn(BaseApplication):
             "workers": self.settings.web_workers,
             "worker_class": "gthread",
             "threads": _THREADS,
+            "keepalive": 15,  # a calendar asks every ten seconds: not on a new connection each time
             "graceful_timeout": 10,
             "control_socket_disable": True,
             "logger_class": _GunicornLog,

@@ -19,8 +19,11 @@ def deliver(message_id: int) -> bool:
 
 
 def sweep() -> int:
-    """Send what was committed but never handed over (Redis was away), and return how many that were."""
-    return sum(deliver(message_id) for message_id in outbox.list_undone())
+    """Send what was committed but never handed over (Redis was away), and return how many that were.
+
+    One that cannot be sent stays for the next sweep, and does not keep back those behind it.
+    """
+    return sum(_try_to_deliver(message_id) for message_id in outbox.list_undone())
 
 
 def hand_over_through(redis_url: str) -> None:
@@ -34,3 +37,11 @@ def hand_over_through(redis_url: str) -> None:
             log.warning("outbox_not_handed_over", message_id=message_id, error=str(error))
 
     outbox.set_hand_over(hand_over)
+
+
+def _try_to_deliver(message_id: int) -> bool:
+    try:
+        return deliver(message_id)
+    except Exception:
+        log.exception("outbox_not_delivered", message_id=message_id)
+        return False

@@ -7,20 +7,25 @@ from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, BranchException, StaffShift
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
 
 __all__ = [
     "PAYMENT_METHODS",
+    "RESOURCE_KINDS",
     "ROLES",
+    "STAFF_KINDS",
     "STATUSES",
     "Account",
     "AuditLog",
+    "BlockedTime",
     "Booking",
     "BookingItem",
     "BookingItemResource",
     "Branch",
+    "BranchException",
     "BranchHours",
     "Customer",
     "CustomerTreatment",
@@ -40,6 +45,7 @@ __all__ = [
     "Service",
     "ServiceResource",
     "Staff",
+    "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
     "User",

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from spa_app.extensions import Base
+from spa_app.models.branch import Branch
 
 STATUSES = ("pending", "confirmed", "in_progress", "completed", "cancelled", "no_show")
 
@@ -51,6 +52,7 @@ class Booking(Base):
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
+    branch: Mapped[Branch] = relationship(lazy="raise_on_sql", viewonly=True)
     items: Mapped[list["BookingItem"]] = relationship(
         order_by="BookingItem.position",
         lazy="raise_on_sql",
@@ -76,7 +78,7 @@ class BookingItem(Base):
         CheckConstraint("starts_at < ends_at", name="order"),
         CheckConstraint("occupied @> tstzrange(starts_at, ends_at)", name="occupied_covers_visit"),
         CheckConstraint("price_amount >= 0", name="price"),
-        UniqueConstraint("id", "occupied", "occupies"),
+        UniqueConstraint("id", "occupies"),
         Index("ix_booking_items_booking_id", "booking_id", "position"),
         Index("ix_booking_items_starts_at", "starts_at"),
         Index("ix_booking_items_treatment_id", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
@@ -110,13 +112,16 @@ class BookingItem(Base):
 
 
 class BookingItemResource(Base):
-    """A room or machine that an item occupies. Range and flag follow the item through the foreign key."""
+    """A room or machine that an item occupies, for its whole ``occupied`` or for a part of it.
+
+    The flag follows the item through the foreign key; who moves the item writes its rooms anew.
+    """
 
     __tablename__ = "booking_item_resources"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["booking_item_id", "occupied", "occupies"],
-            ["booking_items.id", "booking_items.occupied", "booking_items.occupies"],
+            ["booking_item_id", "occupies"],
+            ["booking_items.id", "booking_items.occupies"],
             name="fk_booking_item_resources_item",
             onupdate="CASCADE",
         ),

@@ -30,12 +30,23 @@ class Service(Base):
 
 
 class ServiceResource(Base):
-    """A type of room or machine that a service needs for its whole length."""
+    """A type of room or machine that a service needs: for its whole length, clean-up in, or for a part of it.
+
+    A part begins ``from_minutes`` after the service does and takes ``length_minutes``; without a length the need is for
+    the whole. How many there are of a type is how many resources the branch has of it.
+    """
 
     __tablename__ = "service_resources"
+    __table_args__ = (
+        CheckConstraint("from_minutes >= 0", name="from"),
+        CheckConstraint("length_minutes > 0", name="length"),
+        CheckConstraint("length_minutes IS NOT NULL OR from_minutes = 0", name="part_has_length"),
+    )
 
     service_id: Mapped[int] = mapped_column(ForeignKey("services.id"), primary_key=True)
     type_id: Mapped[int] = mapped_column(ForeignKey("resource_types.id"), primary_key=True)
+    from_minutes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    length_minutes: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class Plan(Base):

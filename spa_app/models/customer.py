@@ -14,6 +14,7 @@ class Customer(Base):
     One phone belongs to one customer, unless the desk says that they share it: the others of the family then point at
     the first with ``shares_phone_with_id``. ``credit_amount`` caches the ledger's store credit, never below zero.
     ``import_ref`` is who they were in the file that they were imported from, so that it can be imported again.
+    ``preferred_staff_id`` is the therapist whom they get where "anyone" is asked for and that one is free.
     ``search_text`` is the name without accents and case, and the phone, with a space before each word: what the search
     box looks through. The phone sorts by code point, so that its index answers "begins with".
     """
@@ -45,6 +46,7 @@ class Customer(Base):
     note: Mapped[str] = mapped_column(server_default="")
     credit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     import_ref: Mapped[str | None]
+    preferred_staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     search_text: Mapped[str] = mapped_column(
         Computed("' ' || spa_fold(full_name) || ' ' || coalesce(phone, '')", persisted=True),

@@ -7,7 +7,7 @@ from spa_app.extensions import Base
 
 
 class Staff(Base):
-    """A bookable member of staff."""
+    """A bookable member of staff. ``branch_id`` is their home branch, in which they can be booked."""
 
     __tablename__ = "staff"
     __table_args__ = (Index("ix_staff_branch_id", "branch_id", "position"),)

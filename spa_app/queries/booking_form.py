@@ -120,20 +120,20 @@ def get_choices(branch_id: int) -> Choices:
 
 def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
     """The customer's cards with a session free, the soonest to expire first. Takes one statement."""
-    free = (
-        CustomerTreatment.total_sessions
-        - CustomerTreatment.used_sessions
-        - CustomerTreatment.held_sessions
-        - CustomerTreatment.expired_sessions
-    )
     rows = db.session.execute(
-        select(CustomerTreatment.id, CustomerTreatment.service_id, Service.name, free, CustomerTreatment.expiry_date)
+        select(
+            CustomerTreatment.id,
+            CustomerTreatment.service_id,
+            Service.name,
+            CustomerTreatment.free_sessions,
+            CustomerTreatment.expiry_date,
+        )
         .outerjoin(Service, Service.id == CustomerTreatment.service_id)
         .where(
             CustomerTreatment.customer_id == customer_id,
             CustomerTreatment.cancelled_at.is_(None),
             CustomerTreatment.frozen_on.is_(None),
-            free > 0,
+            CustomerTreatment.free_sessions > 0,
         )
         .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
     )

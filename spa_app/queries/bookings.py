@@ -244,6 +244,12 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     )
 
 
+def get_customer_name(booking_id: int) -> str:
+    """The name of a visit's customer."""
+    query = select(Customer.full_name).join(Booking, Booking.customer_id == Customer.id)
+    return db.session.execute(query.where(Booking.id == booking_id)).scalar_one()
+
+
 def get_visit_customer(customer_id: int) -> VisitCustomer | None:
     """Who a visit is being booked for, or None. Takes one statement."""
     row = db.session.execute(select(*_customer_columns()).where(Customer.id == customer_id)).one_or_none()

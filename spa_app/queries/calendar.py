@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Date,
     DateTime,
     Select,
     SmallInteger,
@@ -18,7 +19,9 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     not_,
+    or_,
     select,
     tuple_,
 )
@@ -29,10 +32,12 @@ from spa_app import clock
 from spa_app.errors import N_, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import (
+    BlockedTime,
     Booking,
     BookingItem,
     BookingItemResource,
     Branch,
+    BranchException,
     BranchHours,
     Customer,
     CustomerTreatment,
@@ -40,7 +45,10 @@ from spa_app.models import (
     Resource,
     Service,
     Staff,
+    StaffShift,
 )
+from spa_app.queries.roster import Blocked, Period, get_roster, week_of
+from spa_app.queries.snapshot import SNAPSHOT
 
 By = Literal["therapist", "room"]
 GIVEN_UP = ("cancelled", "no_show")
@@ -99,7 +107,9 @@ class Day:
     revision: str
     begins_at: dt.datetime
     ends_at: dt.datetime
-    open_periods: tuple[tuple[dt.datetime, dt.datetime], ...]
+    open_periods: tuple[Period, ...]
+    shifts: tuple[tuple[int, tuple[Period, ...]], ...]  # by therapist; who is not among them works all opening hours
+    blocked: tuple[Blocked, ...]
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
 
@@ -111,8 +121,9 @@ def get_day(
     *,
     only_staff_id: int | None = None,
     with_given_up: bool = False,
+    snapshot: str | None = None,
 ) -> Day:
-    """The day in four statements, however full it is.
+    """The day in five statements, however full it is; in four if ``snapshot`` (:func:`get_revision`) spares one.
 
     ``only_staff_id`` leaves nothing but that therapist's column; ``with_given_up`` adds cancelled visits and no-shows,
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
@@ -120,7 +131,8 @@ def get_day(
     timezone, hours = _branch_hours(branch_id, date)
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
-    revision = get_revision(branch_id, date, timezone=timezone)
+    revision = get_revision(branch_id, date, timezone=timezone, snapshot=snapshot)
+    roster = get_roster(branch_id, date, by, timezone)
     columns = _columns(branch_id, by, only_staff_id)
     rows = _rows(branch_id, begins_at, ends_at, only_staff_id=only_staff_id, with_given_up=with_given_up)
     blocks = _blocks(rows, by)
@@ -137,35 +149,55 @@ def get_day(
         revision=revision,
         begins_at=begins_at,
         ends_at=ends_at,
-        open_periods=tuple(
+        open_periods=roster.open_periods
+        if roster.open_periods is not None
+        else tuple(
             (clock.at_local(date, opens_at, timezone), clock.at_local(date, closes_at, timezone))
             for opens_at, closes_at in hours
         ),
+        shifts=roster.shifts,
+        blocked=roster.blocked,
         columns=columns,
         blocks=blocks,
     )
 
 
-def get_revision(branch_id: int, date: dt.date, *, timezone: str) -> str:
-    """A digest of all that the day shows, in one statement: the price of a poll that finds nothing new.
+def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str | None = None) -> str:
+    """A digest of all that the day shows, in one statement at most: the price of a poll that finds nothing new.
+
+    ``snapshot`` is what the caller could see of the database just now (:attr:`SignedIn.snapshot`). If this process has
+    computed the digest in that very state, nothing was committed since and it still holds, without asking.
 
     ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
     not in it: that can only change through another day.
     """
+    key = (branch_id, date, timezone)
+    known = _revisions.get(key)
+    if snapshot is not None and known is not None and known[0] == snapshot:
+        return known[1]
     begins_at, ends_at = clock.day_bounds(date, timezone)
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "weekday": date.weekday()}
-    return str(db.session.execute(_revision_query(), values).scalar_one())
+    values |= {"date": date, **week_of(date)}
+    revision, seen = db.session.execute(_revision_query(), values).one()
+    if len(_revisions) >= MOST_REVISIONS:
+        _revisions.clear()
+    _revisions[key] = (seen, revision)
+    return str(revision)
 
+
+# (branch, date, time zone) → (snapshot in which it was computed, revision)
+_revisions: dict[tuple[int, dt.date, str], tuple[str, str]] = {}
+MOST_REVISIONS = 500
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
 _WEEKDAY = bindparam("weekday", type_=SmallInteger)
 _STAFF = bindparam("staff_id", type_=BigInteger)
+_BEGINS_AT, _ENDS_AT = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
 
 
 def _on_the_day() -> ColumnElement[bool]:
-    begins_at, ends_at = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
-    return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= begins_at, Booking.starts_at < ends_at)
+    return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= _BEGINS_AT, Booking.starts_at < _ENDS_AT)
 
 
 @cache
@@ -203,10 +235,33 @@ def _revision_query() -> Select[Any]:
                 (BranchHours.opens_at, BranchHours.closes_at),
                 and_(BranchHours.branch_id == _BRANCH, BranchHours.weekday == _WEEKDAY),
             ),
+            (
+                (BranchException.id, BranchException.opens_at, BranchException.closes_at),
+                and_(BranchException.branch_id == _BRANCH, BranchException.happens_on == bindparam("date", type_=Date)),
+            ),
+            (
+                (StaffShift.staff_id, StaffShift.works_on, StaffShift.starts_at, StaffShift.ends_at),
+                and_(
+                    StaffShift.staff_id.in_(select(Staff.id).where(Staff.branch_id == _BRANCH)),
+                    StaffShift.works_on.between(bindparam("monday", type_=Date), bindparam("sunday", type_=Date)),
+                ),
+            ),
+            (
+                # A blocked time never changes: it is there, or it is not.
+                (BlockedTime.id,),
+                and_(
+                    or_(
+                        BlockedTime.staff_id.in_(select(Staff.id).where(Staff.branch_id == _BRANCH)),
+                        BlockedTime.resource_id.in_(select(Resource.id).where(Resource.branch_id == _BRANCH)),
+                    ),
+                    BlockedTime.starts_at < _ENDS_AT,
+                    BlockedTime.ends_at > _BEGINS_AT,
+                ),
+            ),
         )
     ]
     visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
-    return select(func.md5(func.concat_ws("|", *frame, visits)))
+    return select(func.md5(func.concat_ws("|", *frame, visits)), literal_column(SNAPSHOT))
 
 
 def _branch_hours(branch_id: int, date: dt.date) -> tuple[str, list[tuple[dt.time, dt.time]]]:

@@ -238,17 +238,7 @@ def _found(ids: list[int]) -> list[FoundCustomer]:
     if not ids:
         return []
     free = (
-        select(
-            func.coalesce(
-                func.sum(
-                    CustomerTreatment.total_sessions
-                    - CustomerTreatment.used_sessions
-                    - CustomerTreatment.held_sessions
-                    - CustomerTreatment.expired_sessions
-                ),
-                0,
-            )
-        )
+        select(func.coalesce(func.sum(CustomerTreatment.free_sessions), 0))
         .where(CustomerTreatment.customer_id == Customer.id, CustomerTreatment.status == "active")
         .correlate(Customer)
         .scalar_subquery()

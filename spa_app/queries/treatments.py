@@ -53,6 +53,7 @@ class Card:
     service: str | None
     plan: str | None
     branch: str
+    branch_id: int
     total: int
     used: int
     held: int
@@ -200,6 +201,7 @@ def _card(
         service=service,
         plan=plan,
         branch=branch.name,
+        branch_id=branch.id,
         total=card.total_sessions,
         used=card.used_sessions,
         held=card.held_sessions,

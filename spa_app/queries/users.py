@@ -3,10 +3,23 @@
 from dataclasses import dataclass
 
 from flask_login import UserMixin
-from sqlalchemy import and_, or_, select, true
+from sqlalchemy import text
 
 from spa_app.extensions import db
-from spa_app.models import Branch, User, UserBranch
+from spa_app.queries.snapshot import SNAPSHOT
+
+# Plain SQL: every request runs it.
+_SIGNED_IN = text(
+    f"""
+    SELECT u.id, u.username, u.full_name, u.role, u.locale, u.theme, u.staff_id,
+           b.id AS branch_id, b.code, b.name, b.timezone, {SNAPSHOT} AS snapshot
+    FROM users u
+    LEFT JOIN user_branches ub ON ub.user_id = u.id
+    LEFT JOIN branches b ON b.is_active AND (u.role = 'owner' OR b.id = ub.branch_id)
+    WHERE u.id = :user_id AND u.is_active
+    ORDER BY b.name, b.id
+    """  # noqa: S608 - a constant of ours
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,10 @@ class BranchRef:
 
 @dataclass(frozen=True)
 class SignedIn(UserMixin):
-    """The user behind a request, with the active branches that are theirs (an owner's: all), by name."""
+    """The user behind a request, with the active branches that are theirs (an owner's: all), by name.
+
+    ``snapshot`` names the state of the database in which this was read (queries/snapshot.py).
+    """
 
     id: int
     username: str
@@ -31,6 +47,7 @@ class SignedIn(UserMixin):
     theme: str
     staff_id: int | None
     branches: tuple[BranchRef, ...]
+    snapshot: str
 
     @property
     def initials(self) -> str:
@@ -41,25 +58,7 @@ class SignedIn(UserMixin):
 
 def get_signed_in(user_id: int) -> SignedIn | None:
     """The active user with that id and their branches, in one query; None for anyone else."""
-    rows = db.session.execute(
-        select(
-            User.id,
-            User.username,
-            User.full_name,
-            User.role,
-            User.locale,
-            User.theme,
-            User.staff_id,
-            Branch.id.label("branch_id"),
-            Branch.code,
-            Branch.name,
-            Branch.timezone,
-        )
-        .outerjoin(UserBranch, UserBranch.user_id == User.id)
-        .outerjoin(Branch, and_(Branch.is_active, or_(User.role == "owner", Branch.id == UserBranch.branch_id)))
-        .where(User.id == user_id, User.is_active == true())
-        .order_by(Branch.name, Branch.id)
-    ).all()
+    rows = db.session.execute(_SIGNED_IN, {"user_id": user_id}).all()
     if not rows:
         return None
     user = rows[0]
@@ -77,4 +76,5 @@ def get_signed_in(user_id: int) -> SignedIn | None:
         theme=user.theme,
         staff_id=user.staff_id,
         branches=tuple(found.values()),
+        snapshot=user.snapshot,
     )

@@ -29,6 +29,7 @@ from spa_app.money import split, vat_within
 from spa_app.services import audit, ledger, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account, Posting
+from spa_app.services.texts import required_reason
 from spa_app.services.transaction import atomic
 
 STATUS_WORDS = {
@@ -155,7 +156,7 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
     the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a reason.
     """
     with atomic() as session:
-        reason = _required_reason(reason)
+        reason = required_reason(reason)
         card_ids = session.execute(
             select(CustomerTreatment.id)
             .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
@@ -367,9 +368,3 @@ def _sale_entries(invoice_id: int) -> list[int]:
         JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(("visit_invoiced", "plan_sold"))
     )
     return list(db.session.execute(query).scalars())
-
-
-def _required_reason(reason: str) -> str:
-    if not reason.strip():
-        raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
-    return reason.strip()

@@ -9,10 +9,12 @@ from spa_app import clock
 from spa_app.errors import DomainError
 from spa_app.extensions import db
 from spa_app.models import (
+    Booking,
     Branch,
     BranchHours,
     Customer,
     CustomerTreatment,
+    Invoice,
     OutboxMessage,
     Plan,
     PlanItem,
@@ -21,9 +23,10 @@ from spa_app.models import (
     Service,
     ServiceResource,
     Staff,
+    StaffShift,
     StaffSkill,
 )
-from spa_app.services import bookings, payments, users
+from spa_app.services import blocks, bookings, payments, rosters, users
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
@@ -86,10 +89,14 @@ def load_demo_data(*, timezone: str) -> bool:
         add_hours(other)
         services = add_catalogue()
         _people(branch, services)
+        _rosters(branch)
         manager = Actor(add_users(branch), "manager", frozenset({branch.id}))
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
+        _settle(dice, manager)
+        # As if they had been booked in good time.
+        session.execute(update(Booking).values(entered_late=False))
         # Nobody is to hear of visits that are only for show.
         session.execute(update(OutboxMessage).values(done_at=clock.now()))
         return True
@@ -153,6 +160,32 @@ def _people(branch: Branch, services: dict[str, Service]) -> None:
     db.session.flush()
 
 
+def _rosters(branch: Branch) -> None:
+    """Two rotas, from last week to the next; one therapist on leave from the day after tomorrow, one at lunch today."""
+    staff = db.session.execute(select(Staff).order_by(Staff.position)).scalars().all()
+    today = clock.today(branch.timezone)
+    monday = today - dt.timedelta(days=today.weekday() + 7)
+    early, late = (dt.time(8), dt.time(17)), (dt.time(12), dt.time(21))
+    for number, one in enumerate(staff):
+        for day in range(21):
+            date = monday + dt.timedelta(days=day)
+            # Everybody has one day off a week, never one of the three that the demo shows.
+            if abs((date - today).days) > 1 and date.weekday() == number % 7:
+                continue
+            shift = early if (number + date.isocalendar().week) % 2 else late
+            rosters.set_shifts(staff_id=one.id, works_on=date, periods=[shift], actor=SYSTEM)
+
+    def at(days: int, hour: int) -> dt.datetime:
+        return clock.at_local(today + dt.timedelta(days=days), dt.time(hour), branch.timezone)
+
+    blocks.block_time(
+        staff_id=staff[-1].id, starts_at=at(2, 0), ends_at=at(5, 0), kind="leave", reason="Nghỉ phép", actor=SYSTEM
+    )
+    blocks.block_time(
+        staff_id=staff[0].id, starts_at=at(0, 13), ends_at=at(0, 14), kind="break", reason="Ăn trưa", actor=SYSTEM
+    )
+
+
 def add_users(branch: Branch) -> int:
     """Add the demo logins (3-contract), all but the owner in ``branch``; returns the manager's id."""
     therapist = db.session.execute(select(Staff.id).order_by(Staff.position)).scalars().first()
@@ -201,15 +234,24 @@ def _day(
     cards = {
         (card.customer_id, card.service_id): card.id for card in db.session.execute(select(CustomerTreatment)).scalars()
     }
+    shifts = {
+        (one.staff_id, one.works_on): (
+            clock.at_local(one.works_on, one.starts_at, branch.timezone),
+            clock.at_local(one.works_on, one.ends_at, branch.timezone),
+        )
+        for one in db.session.execute(select(StaffShift)).scalars()
+    }
     now = clock.now()
     today = clock.today(branch.timezone)
     for offset in (-1, 0, 1):
         date = today + dt.timedelta(days=offset)
+        guests = dice.sample(customers, len(customers))  # nobody is in two rooms at once
         for staff_id in staff:
-            at = clock.at_local(date, dt.time(9), branch.timezone) + dt.timedelta(minutes=15 * dice.randrange(4))
-            while at < clock.at_local(date, dt.time(19), branch.timezone):
+            begins_at, ends_at = shifts[staff_id, date]
+            at = begins_at + dt.timedelta(minutes=15 * dice.randrange(4))
+            while at < ends_at - dt.timedelta(hours=1):
                 service = dice.choice(list(services.values()))
-                customer_id = dice.choice(customers)
+                customer_id = guests.pop()
                 card = cards.get((customer_id, service.id)) or cards.get((customer_id, None))
                 _visit(at, now, branch, customer_id, ItemRequest(service.id, staff_id, None, card), manager)
                 at += dt.timedelta(minutes=service.duration_minutes + 15 + 15 * dice.randrange(5))
@@ -228,5 +270,15 @@ def _visit(
     if at < now:
         bookings.arrive(booking_id, actor=manager)
         bookings.start(booking_id, actor=manager)
-    if at < now - dt.timedelta(hours=1):
+    if at < now - dt.timedelta(minutes=90):
         bookings.complete(booking_id, actor=manager)
+
+
+def _settle(dice: random.Random, manager: Actor) -> None:
+    """Most customers have paid for their visit; the last few are still at the desk."""
+    query = select(Invoice.id).where(Invoice.status == "open", Invoice.booking_id.is_not(None)).order_by(Invoice.id)
+    unpaid = db.session.execute(query).scalars().all()
+    for invoice_id in unpaid[: len(unpaid) * 5 // 6]:
+        method = dice.choice(("cash", "cash", "card", "bank_transfer"))
+        reference = "" if method == "cash" else f"{dice.randrange(10**6):06d}"
+        payments.take_payment(invoice_id, method=method, amount=None, reference=reference, actor=manager)

@@ -7,7 +7,10 @@ from spa_app.services import audit, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
+from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
+
+REFERENCE_LENGTH = 100
 
 
 def take_payment(
@@ -25,7 +28,7 @@ def take_payment(
     ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
     one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
     """
-    reference = reference.strip()
+    reference = clean_text(reference, field="reference", limit=REFERENCE_LENGTH, lines=False)
     with atomic() as session:
         invoice = lock_invoice(invoice_id, actor=actor)
         if amount is None and invoice.due_amount > 0:

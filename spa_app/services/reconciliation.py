@@ -167,6 +167,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 
+CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit")  # what FIXES write anew
 FIXES = (
     f"""
     UPDATE customer_treatments c
@@ -219,12 +220,23 @@ def list_faults() -> list[Fault]:
 
 
 def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
-    """Write every cached counter, amount and status anew from its history, which is never touched; audited."""
+    """Write every cached counter, amount and status anew from its history, which is never touched.
+
+    Those of ``faults`` that are a cache's are audited. Locks cards, invoices and customers against every write, so that
+    no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it has to wait for
+    longer than 3 s.
+    """
     with atomic() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
+        session.execute(text("LOCK TABLE customer_treatments, invoices, customers IN EXCLUSIVE MODE"))
         for fix in FIXES:
             session.execute(text(fix))
         for fault in faults:
-            audit.record(
-                "cache_fixed", entity=fault.code, entity_id=fault.entity_id, actor=actor, after={"fault": fault.text}
-            )
+            if fault.code in CACHES:
+                audit.record(
+                    "cache_fixed",
+                    entity=fault.code,
+                    entity_id=fault.entity_id,
+                    actor=actor,
+                    after={"fault": fault.text},
+                )

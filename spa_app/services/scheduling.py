@@ -1,62 +1,38 @@
-"""Who and what is free, and when. What is offered and what is written follow the same rules.
+"""Who and what is free, and when: facts are read, :mod:`~spa_app.services.availability` does the arithmetic.
 
-The exclusion constraints on ``booking_items`` and ``booking_item_resources`` have the last word; the locks taken here
-only let a refusal name who is in the way, and keep two desks from waiting for each other in a circle.
+What is offered (:func:`next_slots`) and what is written (:func:`take_places`) follow the same rules. The exclusion
+constraints on ``booking_items`` and ``booking_item_resources`` have the last word on overlaps; the locks on the rows of
+therapists and rooms are what keeps a visit and a blocked time from meeting, and let a refusal name who is in the way.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import func, select
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, NotFoundError, SlotTakenError, WayOut
+from spa_app.errors import N_, InvalidError, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import (
-    BookingItem,
-    BookingItemResource,
-    Branch,
-    BranchHours,
-    Resource,
-    Service,
-    ServiceResource,
-    Staff,
-    StaffSkill,
-)
+from spa_app.models import BookingItem, BookingItemResource, Branch, Customer, Resource, Service, Staff
+from spa_app.services import availability
+from spa_app.services.availability import RoomNeed, Span, Stretch, Task
+from spa_app.services.scheduling_facts import Busy, Taken, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 SLOT_STEP = dt.timedelta(minutes=15)
-SLOT_DAYS = 14
-
-BUSY = {
-    "staff_busy": (
-        N_("The therapist is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
-        N_("Every therapist who could is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
-    ),
-    "resource_busy": (
-        N_("The room or equipment is busy from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
-        N_("Every room that would do is busy, the first from %(busy_from)s to %(busy_to)s. Next free: %(next)s."),
-    ),
-}
+SLOT_DAYS = (1, 3, 10)  # how many days are looked through at a time: mostly the first has room
+MARGIN = dt.timedelta(hours=3)  # more than any clean-up: what may reach over midnight
 
 
 @dataclass(frozen=True)
-class Span:
-    """A half-open stretch of time."""
+class Wish:
+    """One service that somebody would like. No therapist: anyone; no resource: any that serves."""
 
-    lower: dt.datetime
-    upper: dt.datetime
-
-    def overlaps(self, other: "Span") -> bool:
-        """Whether the two have an instant in common."""
-        return self.lower < other.upper and other.lower < self.upper
-
-    @property
-    def as_range(self) -> Range[dt.datetime]:
-        """The same stretch as PostgreSQL keeps it."""
-        return Range(self.lower, self.upper)
+    service_id: int
+    staff_id: int | None = None
+    resource_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,174 +54,332 @@ class Need:
 
     @cached_property
     def occupied(self) -> Span:
-        """The time taken, clean-up buffers included. Kept: a search compares it with hundreds of others."""
+        """The time taken, clean-up buffers included."""
         before = dt.timedelta(minutes=self.service.buffer_before_minutes)
         after = dt.timedelta(minutes=self.service.buffer_after_minutes)
         return Span(self.starts_at - before, self.ends_at + after)
 
+    def part(self, from_minutes: int, length_minutes: int | None) -> Span:
+        """The time for which a room is needed; the whole where the visit is too short for the part."""
+        if length_minutes is None:
+            return self.occupied
+        begins = self.starts_at + dt.timedelta(minutes=from_minutes)
+        ends = min(begins + dt.timedelta(minutes=length_minutes), self.occupied.upper)
+        return Span(begins, ends) if begins < ends else self.occupied
+
 
 @dataclass(frozen=True)
 class Place:
-    """Who performs a service, and which rooms and machines it takes."""
+    """Who performs a service, and which rooms and machines it takes, each for its stretch."""
 
     staff_id: int
-    resource_ids: tuple[int, ...]
+    rooms: tuple[tuple[int, Span], ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A place for each need. ``overridden``: what a manager's choice set aside, as the audit log keeps it."""
+
+    places: list[Place]
+    overridden: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A time that can be booked as it stands."""
+    """A time that can be booked as it stands, with (id, name) of the therapist of each service."""
 
     starts_at: dt.datetime
-    staff_id: int
-    staff_name: str
+    staff: tuple[tuple[int, str], ...]
+
+    @property
+    def staff_id(self) -> int:
+        """Who begins."""
+        return self.staff[0][0]
+
+    @property
+    def staff_name(self) -> str:
+        """All who take part, each once."""
+        return ", ".join(dict.fromkeys(name for _, name in self.staff))
 
 
-def take_places(needs: Sequence[Need], *, branch: Branch, except_booking_id: int | None = None) -> list[Place]:
-    """Find a therapist and the rooms for each need, and lock them: staff by id, then resources by id.
+def in_sequence(wishes: Sequence[Wish], starts_at: dt.datetime) -> list[Need]:
+    """The services one after the other. Raises :class:`InvalidError` at the field of one that is not on offer."""
+    query = select(Service).where(Service.id.in_({wish.service_id for wish in wishes}), Service.is_active)
+    services = {service.id: service for service in db.session.execute(query).scalars()}
+    needs: list[Need] = []
+    for position, wish in enumerate(wishes):
+        field = f"items-{position}-"
+        service = services.get(wish.service_id)
+        if service is None:
+            raise InvalidError("service_unknown", N_("Choose a service."), field=f"{field}service_id")
+        if needs:
+            # The next service waits until the clean-up of the one before is over.
+            starts_at = needs[-1].occupied.upper + dt.timedelta(minutes=service.buffer_before_minutes)
+        needs.append(Need(service, starts_at, wish.staff_id, wish.resource_id, field=field))
+    return needs
 
-    ``except_booking_id`` is the booking being moved, whose present place does not count.
 
-    "Anyone" becomes the qualified therapist with the fewest visits that day. Raises :class:`InvalidError` at the field
-    for a therapist without the skill or of another branch, and :class:`SlotTakenError` naming the busy interval and
-    the next free slot.
+def take_places(
+    needs: Sequence[Need],
+    *,
+    branch: Branch,
+    except_booking_id: int | None = None,
+    preferred_staff_id: int | None = None,
+    override_hours: bool = False,
+) -> Placement:
+    """Find a therapist and the rooms for each need, and lock those chosen: staff by id, then resources by id.
+
+    ``except_booking_id`` is the booking being moved, whose present place does not count. "Anyone" is whom
+    :func:`availability.score` finds best, ``preferred_staff_id`` (the customer's own wish) first. ``override_hours``
+    sets opening hours and shifts aside, nothing else: the caller sees to it that a manager asks.
+
+    What was chosen is read again under the lock, and chosen anew where another desk was faster. Raises
+    :class:`InvalidError` for a choice that cannot be, outside opening hours and off shift, and
+    :class:`SlotTakenError` naming the busy or blocked interval, its reason and the next free slot.
     """
-    qualified = [_qualified_staff(need.service.id, branch.id) for need in needs]
-    suitable = [_suitable_resources(need.service.id, branch.id) for need in needs]
-    _check_choices(needs, qualified, suitable)
-    staff_ids = {need.staff_id or one for need, some in zip(needs, qualified, strict=True) for one in some}
-    _lock(Staff, staff_ids)
-    _lock(Resource, {one for kinds in suitable for some in kinds.values() for one in some})
-    whole = Span(min(need.occupied.lower for need in needs), max(need.occupied.upper for need in needs))
-    staff_busy = _staff_busy(staff_ids, whole, except_booking_id=except_booking_id)
-    resource_busy = _resources_busy(whole, branch.id, except_booking_id=except_booking_id)
-    load = _load(staff_ids, needs[0].starts_at, branch)
-    places = []
-    for need, staff, kinds in zip(needs, qualified, suitable, strict=True):
-        wanted = [need.staff_id] if need.staff_id else sorted(staff, key=lambda one: (load.get(one, 0), staff[one]))
-        staff_id = _first_free(need, wanted, staff_busy, branch, code="staff_busy")
-        resource_ids = []
-        for some in kinds.values():
-            preferred = sorted(some, key=lambda one: one not in need.preferred_resource_ids)
-            choice = [need.resource_id] if need.resource_id in some else preferred
-            resource_ids.append(_first_free(need, choice, resource_busy, branch, code="resource_busy"))
-        staff_busy.setdefault(staff_id, []).append(need.occupied)
-        for resource_id in resource_ids:
-            resource_busy.setdefault(resource_id, []).append(need.occupied)
-        places.append(Place(staff_id, tuple(resource_ids)))
-    return places
+    team = load_team({need.service.id for need in needs}, branch.id)
+    _check_choices(needs, team)
+    tasks = _tasks(needs, team)
+    starts_at = needs[0].starts_at
+    staff_ids, room_ids = _candidates(tasks)
+    first, last = (clock.local_date(one.starts_at, branch.timezone) for one in (needs[0], needs[-1]))
+    day = Span(*clock.day_bounds(first, branch.timezone))
+    whole = Span(
+        min(day.lower, *(need.occupied.lower for need in needs)),
+        max(day.upper, *(need.occupied.upper for need in needs)),
+    )
+    hours = load_hours(branch, first, last, staff_ids)
+    visit = Span(starts_at, needs[-1].ends_at)
+    is_open = availability.is_within(visit, hours.opened)
+    if not is_open and not override_hours:
+        raise closed_error(branch, first, hours)
+    asked = Asked(needs, tasks, team, branch, override_hours)
+    while True:
+        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+        facts = make_facts(whole, hours, busy)
+        preferred = (preferred_staff_id,) if preferred_staff_id else ()
+        chosen = availability.choose(tasks, starts_at, facts, day=day, preferred=preferred, any_hours=override_hours)
+        if chosen is None:
+            following = next_slots(needs, branch=branch, since=starts_at, limit=1, except_booking_id=except_booking_id)
+            raise refusal(asked, facts, busy, following[0].starts_at if following else None)
+        lock_rows(Staff, (place.staff_id for place in chosen))
+        lock_rows(Resource, (one for place in chosen for one in place.resource_ids))
+        if _are_free(tasks, chosen, needs, except_booking_id):
+            break
+    off_shift = [
+        place.staff_id
+        for task, place in zip(tasks, chosen, strict=True)
+        if not availability.is_within(task.service.at(starts_at), hours.at_work[place.staff_id])
+    ]
+    overridden = {"branch_closed": [branch.id]} if not is_open else {}
+    places = [
+        Place(
+            place.staff_id,
+            tuple((one, need.during.at(starts_at)) for one, need in zip(place.resource_ids, task.rooms, strict=True)),
+        )
+        for task, place in zip(tasks, chosen, strict=True)
+    ]
+    return Placement(places, {**overridden, **({"off_shift": off_shift} if off_shift else {})})
 
 
 def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
     """Lock the therapists and rooms that the items of one given-up visit had, and see that they are free again.
 
-    Raises :class:`SlotTakenError` naming the busy interval and the next free slot.
+    Hours and shifts are as they were when it was booked. Raises what :func:`take_places` raises for what is taken.
     """
-    held = db.session.execute(
-        select(BookingItemResource.booking_item_id, BookingItemResource.resource_id).where(
-            BookingItemResource.booking_item_id.in_([item.id for item in items])
-        )
-    ).all()
-    _lock(Staff, (item.staff_id for item in items))
-    _lock(Resource, (row.resource_id for row in held))
-    needs = {
-        item.id: Need(
-            db.session.get_one(Service, item.service_id), item.starts_at, duration=item.ends_at - item.starts_at
+    held: dict[int, list[tuple[int, Span]]] = {item.id: [] for item in items}
+    query = select(
+        BookingItemResource.booking_item_id,
+        BookingItemResource.resource_id,
+        func.lower(BookingItemResource.occupied),
+        func.upper(BookingItemResource.occupied),
+    ).where(BookingItemResource.booking_item_id.in_(held))
+    for item_id, resource_id, lower, upper in db.session.execute(query):
+        held[item_id].append((resource_id, Span(lower, upper)))
+    starts_at = items[0].starts_at
+    needs = [
+        Need(
+            db.session.get_one(Service, item.service_id),
+            item.starts_at,
+            item.staff_id,
+            duration=item.ends_at - item.starts_at,
         )
         for item in items
-    }
-    whole = Span(
-        min(need.occupied.lower for need in needs.values()), max(need.occupied.upper for need in needs.values())
-    )
-    staff_busy = _staff_busy((item.staff_id for item in items), whole)
-    resource_busy = _resources_busy(whole, branch.id)
-    for item in items:
-        _first_free(needs[item.id], [item.staff_id], staff_busy, branch, code="staff_busy")
-    for item_id, resource_id in held:
-        _first_free(needs[item_id], [resource_id], resource_busy, branch, code="resource_busy")
+    ]
+    tasks = [
+        replace(
+            _task(need, starts_at, (item.staff_id,), ()),
+            rooms=tuple(RoomNeed(_offsets(span, starts_at), (one,)) for one, span in held[item.id]),
+        )
+        for item, need in zip(items, needs, strict=True)
+    ]
+    staff_ids, room_ids = _candidates(tasks)
+    lock_rows(Staff, staff_ids)
+    lock_rows(Resource, room_ids)
+    whole = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
+    busy = busy_now(whole, staff_ids, room_ids)
+    first = clock.local_date(starts_at, branch.timezone)
+    facts = make_facts(whole, load_hours(branch, first, first, staff_ids), busy)
+    if availability.choose(tasks, starts_at, facts, day=whole, any_hours=True) is None:
+        following = next_slots(needs, branch=branch, since=starts_at, limit=1)
+        names = load_team({need.service.id for need in needs}, branch.id)
+        asked = Asked(needs, tasks, names, branch, override_hours=True)
+        raise refusal(asked, facts, busy, following[0].starts_at if following else None)
 
 
 def next_slots(
-    *, service: Service, branch: Branch, since: dt.datetime, staff_id: int | None = None, limit: int = 5
+    needs: Sequence[Need],
+    *,
+    branch: Branch,
+    since: dt.datetime,
+    limit: int = 5,
+    preferred_staff_id: int | None = None,
+    except_booking_id: int | None = None,
 ) -> list[Slot]:
-    """The next times at which the service fits, therapist and room included, within opening hours.
+    """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
-    Looks from ``since`` on, in steps of a quarter of an hour, through the next fourteen days. Locks nothing.
+    ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
+    days. Locks nothing.
     """
-    staff = _qualified_staff(service.id, branch.id)
-    if staff_id is not None:
-        staff = {one: position for one, position in staff.items() if one == staff_id}
-    kinds = _suitable_resources(service.id, branch.id)
-    if not staff or not all(kinds.values()):
+    team = load_team({need.service.id for need in needs}, branch.id)
+    tasks = _tasks(needs, team)
+    if not all(task.staff and all(room.candidates for room in task.rooms) for task in tasks):
         return []
-    names = dict(db.session.execute(select(Staff.id, Staff.full_name).where(Staff.id.in_(staff))).all())
+    if any(need.staff_id and need.staff_id not in team.staff[need.service.id] for need in needs):
+        return []
+    staff_ids, room_ids = _candidates(tasks)
+    preferred = (preferred_staff_id,) if preferred_staff_id else ()
     slots: list[Slot] = []
-    first_day = clock.local_date(since, branch.timezone)
-    for offset in range(SLOT_DAYS):
-        periods = open_periods(branch, first_day + dt.timedelta(days=offset))
-        if not periods:
-            continue
-        whole = Span(periods[0].lower - dt.timedelta(hours=3), periods[-1].upper + dt.timedelta(hours=3))
-        staff_busy = _staff_busy(staff, whole)
-        resource_busy = _resources_busy(whole, branch.id)
-        for period in periods:
-            for starts_at in _steps(max(period.lower, since), period):
-                need = Need(service, starts_at)
-                if need.ends_at > period.upper:
-                    break
-                if not all(any(_is_free(one, need, resource_busy) for one in some) for some in kinds.values()):
-                    continue
-                free = next((one for one in staff if _is_free(one, need, staff_busy)), None)
-                if free is not None:
-                    slots.append(Slot(starts_at, free, names[free]))
-                    if len(slots) == limit:
-                        return slots
+    first = clock.local_date(since, branch.timezone)
+    for count in SLOT_DAYS:
+        last = first + dt.timedelta(days=count - 1)
+        days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
+        whole = Span(days.lower - MARGIN, days.upper + MARGIN)
+        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+        facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
+        wanted = [Span(max(days.lower, since), days.upper)]
+        starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)
+        for starts_at in availability.steps(starts, facts.opened, SLOT_STEP):
+            day = Span(*clock.day_bounds(clock.local_date(starts_at, branch.timezone), branch.timezone))
+            places = availability.choose(tasks, starts_at, facts, day=day, preferred=preferred)
+            if places is None:
+                raise AssertionError("a possible start without a place")
+            slots.append(Slot(starts_at, tuple((one.staff_id, team.names[one.staff_id]) for one in places)))
+            if len(slots) == limit:
+                return slots
+        first = last + dt.timedelta(days=1)
     return slots
 
 
 def find_slots(
-    *, service_id: int, branch_id: int, since: dt.datetime, staff_id: int | None = None, limit: int = 5
+    wishes: Sequence[Wish],
+    *,
+    branch_id: int,
+    since: dt.datetime,
+    limit: int = 5,
+    customer_id: int | None = None,
+    except_booking_id: int | None = None,
 ) -> list[Slot]:
-    """What :func:`next_slots` finds, asked for by id. Raises :class:`NotFoundError` for a service not on offer."""
-    service = db.session.execute(select(Service).where(Service.id == service_id, Service.is_active)).scalar()
-    if service is None:
-        raise NotFoundError("service_unknown", N_("There is no such service."))
-    branch = db.session.get_one(Branch, branch_id)
-    return next_slots(service=service, branch=branch, since=since, staff_id=staff_id, limit=limit)
+    """What :func:`next_slots` finds, asked for by id. Raises :class:`NotFoundError` for a service not on offer.
 
-
-def open_periods(branch: Branch, date: dt.date) -> list[Span]:
-    """When the branch is open on a local date, as instants, in order."""
-    hours = db.session.execute(
-        select(BranchHours.opens_at, BranchHours.closes_at)
-        .where(BranchHours.branch_id == branch.id, BranchHours.weekday == date.weekday())
-        .order_by(BranchHours.opens_at)
+    ``customer_id``: whose preferred therapist comes first.
+    """
+    try:
+        needs = in_sequence(wishes, since)
+    except InvalidError as error:
+        raise NotFoundError("service_unknown", N_("There is no such service.")) from error
+    return next_slots(
+        needs,
+        branch=db.session.get_one(Branch, branch_id),
+        since=since,
+        limit=limit,
+        preferred_staff_id=preferred_staff(customer_id),
+        except_booking_id=except_booking_id,
     )
-    return [
-        Span(clock.at_local(date, opens_at, branch.timezone), clock.at_local(date, closes_at, branch.timezone))
-        for opens_at, closes_at in hours
-    ]
 
 
-def check_open(needs: Sequence[Need], *, branch: Branch) -> None:
-    """Raise :class:`InvalidError` when a service would begin or end outside the branch's opening hours."""
-    periods = open_periods(branch, clock.local_date(needs[0].starts_at, branch.timezone))
-    starts_at, ends_at = needs[0].starts_at, needs[-1].ends_at
-    if not any(period.lower <= starts_at and ends_at <= period.upper for period in periods):
-        raise InvalidError(
-            "branch_closed",
-            N_("%(branch)s is closed at that time, or closes before the visit is over."),
-            field="starts_at",
-            ways_out=(WayOut("choose_slot", N_("Choose another time")),),
-            branch=branch.name,
+def preferred_staff(customer_id: int | None) -> int | None:
+    """The therapist whom a customer would rather have."""
+    if customer_id is None:
+        return None
+    return db.session.scalar(select(Customer.preferred_staff_id).where(Customer.id == customer_id))
+
+
+def lock_rows(model: type[Staff | Resource], ids: Iterable[int]) -> None:
+    """Lock therapists or rooms by id: staff first, then resources, whoever writes what takes their time."""
+    # NO KEY UPDATE leaves the foreign key checks of other desks alone.
+    db.session.execute(
+        select(model.id).where(model.id.in_(set(ids))).order_by(model.id).with_for_update(key_share=True)
+    ).all()
+
+
+def busy_now(
+    whole: Span, staff_ids: Collection[int], room_ids: Collection[int], *, except_booking_id: int | None = None
+) -> Busy:
+    """What is taken, read under the locks that the caller holds."""
+    return load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+
+
+def _are_free(
+    tasks: Sequence[Task],
+    chosen: Sequence[availability.Place],
+    needs: Sequence[Need],
+    except_booking_id: int | None,
+) -> bool:
+    whole = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
+    staff_ids = {place.staff_id for place in chosen}
+    room_ids = {one for place in chosen for one in place.resource_ids}
+    busy = busy_now(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+
+    def free(one: int, span: Span, taken: Mapping[int, Sequence[Taken]]) -> bool:
+        return not any(other.span.overlaps(span) for other in taken.get(one, ()))
+
+    at = needs[0].starts_at
+    return all(
+        free(place.staff_id, task.occupied.at(at), busy.staff)
+        and all(
+            free(one, need.during.at(at), busy.rooms) for one, need in zip(place.resource_ids, task.rooms, strict=True)
         )
+        for task, place in zip(tasks, chosen, strict=True)
+    )
 
 
-def _check_choices(
-    needs: Sequence[Need], qualified: Sequence[dict[int, int]], suitable: Sequence[dict[int, list[int]]]
-) -> None:
-    for need, staff, kinds in zip(needs, qualified, suitable, strict=True):
-        service = need.service.name
+def _offsets(span: Span, starts_at: dt.datetime) -> Stretch:
+    return Stretch(span.lower - starts_at, span.upper - starts_at)
+
+
+def _task(need: Need, starts_at: dt.datetime, staff: Sequence[int], rooms: Sequence[RoomNeed]) -> Task:
+    return Task(
+        service=_offsets(Span(need.starts_at, need.ends_at), starts_at),
+        occupied=_offsets(need.occupied, starts_at),
+        staff=tuple(staff),
+        rooms=tuple(rooms),
+    )
+
+
+def _tasks(needs: Sequence[Need], team: Team) -> list[Task]:
+    starts_at = needs[0].starts_at
+    tasks = []
+    for need in needs:
+        rooms = []
+        for _, begins, length, some in team.rooms[need.service.id]:
+            first = sorted(some, key=lambda one: one not in need.preferred_resource_ids)
+            candidates = (need.resource_id,) if need.resource_id in some else tuple(first)
+            rooms.append(RoomNeed(_offsets(need.part(begins, length), starts_at), candidates))
+        staff = (need.staff_id,) if need.staff_id else team.staff[need.service.id]
+        tasks.append(_task(need, starts_at, staff, rooms))
+    return tasks
+
+
+def _candidates(tasks: Sequence[Task]) -> tuple[list[int], list[int]]:
+    staff = {one for task in tasks for one in task.staff}
+    return sorted(staff), sorted({one for task in tasks for room in task.rooms for one in room.candidates})
+
+
+def _check_choices(needs: Sequence[Need], team: Team) -> None:
+    for need in needs:
+        service, staff = need.service.name, team.staff[need.service.id]
+        kinds = [some for *_, some in team.rooms[need.service.id]]
         if need.staff_id is not None and need.staff_id not in staff:
             raise InvalidError(
                 "staff_unqualified",
@@ -260,138 +394,10 @@ def _check_choices(
                 field=f"{need.field}service_id",
                 service=service,
             )
-        if not all(kinds.values()) or (
-            need.resource_id and not any(need.resource_id in some for some in kinds.values())
-        ):
+        if not all(kinds) or (need.resource_id and not any(need.resource_id in some for some in kinds)):
             raise InvalidError(
                 "resource_unsuitable",
                 N_("This room or equipment does not serve for %(service)s here."),
                 field=f"{need.field}resource_id",
                 service=service,
             )
-
-
-def _first_free(
-    need: Need, candidates: Sequence[int], busy: dict[int, list[Span]], branch: Branch, *, code: str
-) -> int:
-    for one in candidates:
-        if _is_free(one, need, busy):
-            return one
-    spans = [span for span in busy.get(candidates[0], []) if span.overlaps(need.occupied)]
-    message = BUSY[code][0 if len(candidates) == 1 else 1]
-    staff_id = candidates[0] if code == "staff_busy" and len(candidates) == 1 else need.staff_id
-    following = next_slots(service=need.service, branch=branch, since=need.starts_at, staff_id=staff_id, limit=1)
-    raise SlotTakenError(
-        code,
-        message,
-        field="starts_at",
-        ways_out=(WayOut("choose_slot", N_("Choose another time"), {"service_id": need.service.id}),),
-        busy_from=spans[0].lower,
-        busy_to=spans[-1].upper,
-        next=following[0].starts_at if following else None,
-    )
-
-
-def _is_free(one: int, need: Need, busy: dict[int, list[Span]]) -> bool:
-    return not any(span.overlaps(need.occupied) for span in busy.get(one, ()))
-
-
-def _steps(since: dt.datetime, period: Span) -> Iterable[dt.datetime]:
-    missing = (period.lower - since) % SLOT_STEP
-    at = since + missing
-    while at < period.upper:
-        yield at
-        at += SLOT_STEP
-
-
-def _lock(model: type[Staff | Resource], ids: Iterable[int]) -> None:
-    # NO KEY UPDATE leaves the foreign key checks of other desks alone.
-    db.session.execute(
-        select(model.id).where(model.id.in_(set(ids))).order_by(model.id).with_for_update(key_share=True)
-    ).all()
-
-
-def _qualified_staff(service_id: int, branch_id: int) -> dict[int, int]:
-    query = (
-        select(Staff.id, Staff.position)
-        .join(StaffSkill, StaffSkill.staff_id == Staff.id)
-        .where(StaffSkill.service_id == service_id, Staff.branch_id == branch_id, Staff.is_active)
-        .order_by(Staff.position, Staff.id)
-    )
-    return dict(db.session.execute(query).all())
-
-
-def _suitable_resources(service_id: int, branch_id: int) -> dict[int, list[int]]:
-    """For each type that the service needs, the branch's resources of that type, in order."""
-    query = (
-        select(ServiceResource.type_id, Resource.id)
-        .outerjoin(
-            Resource,
-            (Resource.type_id == ServiceResource.type_id) & (Resource.branch_id == branch_id) & Resource.is_active,
-        )
-        .where(ServiceResource.service_id == service_id)
-        .order_by(ServiceResource.type_id, Resource.position, Resource.id)
-    )
-    kinds: dict[int, list[int]] = {}
-    for type_id, resource_id in db.session.execute(query):
-        kinds.setdefault(type_id, []).extend([resource_id] if resource_id else [])
-    return kinds
-
-
-def _staff_busy(
-    staff_ids: Iterable[int], whole: Span, *, except_booking_id: int | None = None
-) -> dict[int, list[Span]]:
-    query = (
-        select(BookingItem.staff_id, func.lower(BookingItem.occupied), func.upper(BookingItem.occupied))
-        .where(
-            BookingItem.staff_id.in_(set(staff_ids)),
-            BookingItem.occupied.overlaps(whole.as_range),
-            BookingItem.occupies,
-            BookingItem.booking_id.is_distinct_from(except_booking_id),
-        )
-        .order_by(BookingItem.starts_at)
-    )
-    return _grouped(query)
-
-
-def _resources_busy(whole: Span, branch_id: int, *, except_booking_id: int | None = None) -> dict[int, list[Span]]:
-    query = (
-        select(
-            BookingItemResource.resource_id,
-            func.lower(BookingItemResource.occupied),
-            func.upper(BookingItemResource.occupied),
-        )
-        .join(Resource, Resource.id == BookingItemResource.resource_id)
-        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
-        .where(
-            Resource.branch_id == branch_id,
-            BookingItemResource.occupied.overlaps(whole.as_range),
-            BookingItemResource.occupies,
-            BookingItem.booking_id.is_distinct_from(except_booking_id),
-        )
-        .order_by(BookingItem.starts_at)
-    )
-    return _grouped(query)
-
-
-def _load(staff_ids: Iterable[int], at: dt.datetime, branch: Branch) -> dict[int, int]:
-    """How many visits each therapist has on the local day of ``at``."""
-    start, end = clock.day_bounds(clock.local_date(at, branch.timezone), branch.timezone)
-    query = (
-        select(BookingItem.staff_id, func.count())
-        .where(
-            BookingItem.staff_id.in_(set(staff_ids)),
-            BookingItem.starts_at >= start,
-            BookingItem.starts_at < end,
-            BookingItem.occupies,
-        )
-        .group_by(BookingItem.staff_id)
-    )
-    return dict(db.session.execute(query).all())
-
-
-def _grouped(query: Select[int, dt.datetime, dt.datetime]) -> dict[int, list[Span]]:
-    busy: dict[int, list[Span]] = {}
-    for one, lower, upper in db.session.execute(query):
-        busy.setdefault(one, []).append(Span(lower, upper))
-    return busy

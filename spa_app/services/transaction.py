@@ -1,7 +1,8 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → staff by id → resources by id → treatments by id →
-invoice → customer → invoice counter. Lock before you check.
+invoice → customer → invoice counter. Lock before you check. One stands aside: whoever books for a new customer on a
+shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits for one.
 """
 
 import random
@@ -78,6 +79,8 @@ def atomic() -> Iterator[Session]:
             session.info["failed"] = True
             raise
         return
+    if session.info.get("reads"):
+        session.rollback()  # sends nothing: what was read so far was read outside of any transaction
     session.info["atomic"] = True
     session.info["failed"] = False
     session.info["after_commit"] = []

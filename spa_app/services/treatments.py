@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, TextClause, and_, bindparam, case, func, or_, select, text, update
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut
@@ -43,6 +43,34 @@ _INSERT_ENTRIES = text(
     RETURNING id
     """
 )
+# The same for one booking item, closing the hold that stands for it; no rows, and nothing done, where none does.
+_INSERT_AND_CLOSE_HOLD = text(
+    """
+    WITH hold AS (
+        SELECT id FROM treatment_entries
+        WHERE booking_item_id = CAST(:item_id AS bigint) AND kind = 'hold' AND closed_by_id IS NULL
+    ), added AS (
+        INSERT INTO treatment_entries (treatment_id, kind, sessions, value_amount, booking_item_id, actor_id, reason)
+        SELECT entry.treatment_id, entry.kind, entry.sessions, entry.amount, CAST(:item_id AS bigint),
+               CAST(:actor_id AS bigint), CAST(:reason AS text)
+        FROM hold CROSS JOIN unnest(CAST(:treatment_ids AS bigint[]), CAST(:kinds AS text[]),
+                                    CAST(:sessions AS smallint[]), CAST(:amounts AS bigint[]))
+            WITH ORDINALITY AS entry (treatment_id, kind, sessions, amount, position)
+        ORDER BY entry.position
+        RETURNING id, kind
+    ), closed AS (
+        UPDATE treatment_entries SET closed_by_id = (SELECT id FROM added WHERE kind = 'release')
+        WHERE id = (SELECT id FROM hold)
+    )
+    SELECT id FROM added
+    """
+)
+_CARDS = (
+    select(CustomerTreatment)
+    .where(CustomerTreatment.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
+    .order_by(CustomerTreatment.id)
+    .execution_options(populate_existing=True)
+)
 _CLOSE_ENTRY = text("UPDATE treatment_entries SET closed_by_id = :closed_by_id WHERE id = :id")
 
 
@@ -55,14 +83,10 @@ class _Entry:
 
 def lock_cards(treatment_ids: Iterable[int]) -> dict[int, CustomerTreatment]:
     """Lock cards by id in ascending order, and return them fresh. Ids that do not exist are missing from the result."""
-    query = (
-        select(CustomerTreatment)
-        .where(CustomerTreatment.id.in_(set(treatment_ids)))
-        .order_by(CustomerTreatment.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return {card.id: card for card in db.session.execute(query).scalars()}
+    ids = sorted(set(treatment_ids))
+    if not ids:
+        return {}
+    return {card.id: card for card in db.session.execute(_CARDS.with_for_update(), {"ids": ids}).scalars()}
 
 
 def open_card(
@@ -154,6 +178,17 @@ def check_usable(
 
 def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: str) -> None:
     """Reserve one session for a booking item. Raises :class:`InvalidError` at ``field`` when none is free."""
+    if card.free_sessions < 1 and card.expired_sessions:
+        raise InvalidError(
+            "card_lapsed",
+            N_("Card %(card)s has no session left: %(expired)s of %(total)s expired after %(date)s."),
+            field=field,
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
+            card=_label(card),
+            expired=card.expired_sessions,
+            total=card.total_sessions,
+            date=card.expiry_date,
+        )
     if card.free_sessions < 1:
         raise InvalidError(
             "card_used_up",
@@ -170,9 +205,7 @@ def hold_session(card: CustomerTreatment, *, item_id: int, actor: Actor, field: 
 
 def release_hold(card: CustomerTreatment, *, item_id: int, actor: Actor, reason: str = "") -> None:
     """Give a reserved session back. Raises :class:`ConflictError` when none is reserved for the item."""
-    hold_id = _require_hold(card, item_id)
-    (release_id,) = _append(card, [_Entry("release", 1)], item_id=item_id, actor=actor, reason=reason)
-    _close(hold_id, release_id)
+    _append(card, [_Entry("release", 1)], item_id=item_id, actor=actor, reason=reason, closes_hold=True)
 
 
 def punch_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor) -> None:
@@ -217,7 +250,10 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
     Sessions reserved by a visit stay: it may have taken place in time and be completed late. Locks the cards by id,
     waiting for a desk that holds one. Returns (card id, sessions expired, amount that became breakage revenue) for each
     card that was due; an empty list when none is left. Written in bulk: a night can bring ten thousand cards.
+
+    A card of which nothing is free only has its status brought along, by the present date: ``on`` may lie ahead.
     """
+    today = clock.today(branch.timezone)
     due = db.session.execute(
         select(CustomerTreatment)
         .where(
@@ -225,7 +261,10 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
             CustomerTreatment.expiry_date < on,
             CustomerTreatment.cancelled_at.is_(None),
             CustomerTreatment.frozen_on.is_(None),
-            or_(CustomerTreatment.free_sessions > 0, CustomerTreatment.status == "active"),
+            or_(
+                CustomerTreatment.free_sessions > 0,
+                and_(CustomerTreatment.status == "active", CustomerTreatment.expiry_date < today),
+            ),
         )
         .order_by(CustomerTreatment.id)
         .limit(limit)
@@ -297,12 +336,9 @@ def cancel_unused_card(card: CustomerTreatment, *, actor: Actor, reason: str) ->
 def _use_held(
     card: CustomerTreatment, kind: str, *, item_id: int, branch: Branch, actor: Actor, reason: str = ""
 ) -> None:
-    hold_id = _require_hold(card, item_id)
     value = _value(card, 1)
-    release_id, used_id = _append(
-        card, [_Entry("release", 1), _Entry(kind, -1, value)], item_id=item_id, actor=actor, reason=reason
-    )
-    _close(hold_id, release_id)
+    entries = [_Entry("release", 1), _Entry(kind, -1, value)]
+    _, used_id = _append(card, entries, item_id=item_id, actor=actor, reason=reason, closes_hold=True)
     ledger.post(
         "session_recognised",
         branch=branch,
@@ -313,10 +349,28 @@ def _use_held(
 
 
 def _append(
-    card: CustomerTreatment, entries: list[_Entry], *, actor: Actor, item_id: int | None = None, reason: str = ""
+    card: CustomerTreatment,
+    entries: list[_Entry],
+    *,
+    actor: Actor,
+    item_id: int | None = None,
+    reason: str = "",
+    closes_hold: bool = False,
 ) -> list[int]:
-    """Write history rows and bring the counters along. Returns the rows' ids, in order."""
-    ids = _insert_entries([card.id] * len(entries), entries, item_id=item_id, actor=actor, reason=reason)
+    """Write history rows and bring the counters along. Returns the rows' ids, in order.
+
+    ``closes_hold``: a release among the rows closes the item's hold; :class:`ConflictError` where there is none.
+    """
+    insert = _INSERT_AND_CLOSE_HOLD if closes_hold else _INSERT_ENTRIES
+    ids = _insert_entries(
+        [card.id] * len(entries), entries, item_id=item_id, actor=actor, reason=reason, statement=insert
+    )
+    if not ids:
+        raise ConflictError(
+            "no_hold",
+            N_("No session is reserved for this visit any more."),
+            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
+        )
     for entry in entries:
         match entry.kind:
             case "hold" | "release":
@@ -333,10 +387,16 @@ def _append(
 
 
 def _insert_entries(
-    treatment_ids: Sequence[int], entries: Sequence[_Entry], *, item_id: int | None, actor: Actor, reason: str
+    treatment_ids: Sequence[int],
+    entries: Sequence[_Entry],
+    *,
+    item_id: int | None,
+    actor: Actor,
+    reason: str,
+    statement: TextClause = _INSERT_ENTRIES,
 ) -> list[int]:
     rows = db.session.execute(
-        _INSERT_ENTRIES,
+        statement,
         {
             "treatment_ids": list(treatment_ids),
             "kinds": [entry.kind for entry in entries],
@@ -363,17 +423,6 @@ def _find_live(item_id: int, *kinds: str) -> TreatmentEntry | None:
         TreatmentEntry.closed_by_id.is_(None),
     )
     return db.session.execute(query).scalar()
-
-
-def _require_hold(card: CustomerTreatment, item_id: int) -> int:
-    hold = _find_live(item_id, "hold")
-    if hold is None:
-        raise ConflictError(
-            "no_hold",
-            N_("No session is reserved for this visit any more."),
-            ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
-        )
-    return hold.id
 
 
 def _value(card: CustomerTreatment, sessions: int) -> int:

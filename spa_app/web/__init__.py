@@ -2,8 +2,10 @@
 
 from flask import Flask
 
+from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
+from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
@@ -15,6 +17,7 @@ from spa_app.web.treatments import routes as treatments
 
 AREAS = (
     auth,
+    blocks,
     bookings,
     calendar,
     customers,
@@ -30,7 +33,12 @@ AREAS = (
 
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
+    app.before_request(_read_without_transactions)
     for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)
+
+
+def _read_without_transactions() -> None:
+    db.session().info["reads"] = True

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Flask, Response, flash, g, get_flashed_messages, make_response, render_template, request
+from flask import Flask, Response, flash, g, get_flashed_messages, make_response, render_template, request, session
 from flask import redirect as plain_redirect
 from markupsafe import escape
 from werkzeug.wrappers import Response as BaseResponse
@@ -26,6 +26,10 @@ CONFIG = {
         {"code": "...", "swap": False, "error": True},
     ],
 }
+
+
+# They wait in the session's cookie, which a browser drops from 4 KiB on, and the login with it.
+MOST_TOASTS = 3
 
 
 def init_app(app: Flask) -> None:
@@ -74,13 +78,6 @@ def redirect(location: str, *, target: str = "#main") -> BaseResponse:
     return Response(status=204, headers={"HX-Location": json.dumps({"path": location, "target": target})})
 
 
-def reload_page(location: str) -> BaseResponse:
-    """Send the client to ``location`` with a full load, where more than one region of the page changes."""
-    if not is_partial():
-        return plain_redirect(location, code=303)
-    return Response(status=204, headers={"HX-Redirect": location})
-
-
 def toast(
     message: str,
     *,
@@ -93,7 +90,8 @@ def toast(
     """Show a short message with the next answer to this user: this one, or the page after a redirect.
 
     ``tone`` is ``ok`` or ``danger``. With ``undo_url`` it offers a form of one button that posts there, with
-    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes.
+    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes. Of toasts that a client never fetches, the newest
+    three are kept.
     """
     flash(
         {  # type: ignore[arg-type]  # any JSON value may be flashed
@@ -105,6 +103,7 @@ def toast(
             "undo_attrs": undo_attrs or {},
         }
     )
+    session["_flashes"] = session["_flashes"][-MOST_TOASTS:]
 
 
 def announce(message: str) -> None:
@@ -115,11 +114,6 @@ def announce(message: str) -> None:
 def refresh(*events: str) -> None:
     """Tell the page what changed: every element with ``hx-trigger="<event> from:body"`` fetches itself anew."""
     g.setdefault("events", {}).update(dict.fromkeys(events, True))
-
-
-def close_dialog() -> None:
-    """Close the dialog once this answer has arrived. A redirect closes it by itself."""
-    refresh("close-dialog")
 
 
 def _pending_toasts() -> list[Any]:

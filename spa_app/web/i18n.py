@@ -1,11 +1,12 @@
 """Language and time zone of a request, and the catalogues compiled from ``spa_app/translations``."""
 
 from pathlib import Path
+from typing import Any
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from flask import Flask, current_app, request
-from flask_babel import get_locale
+from flask import Flask, current_app, g, request
+from flask_babel import get_locale, get_translations
 from flask_login import current_user
 
 from spa_app.config import LOCALES, PROJECT_DIR
@@ -29,6 +30,12 @@ def init_app(app: Flask) -> None:
         default_translation_directories=str(folder),
         locale_selector=select_locale,
         timezone_selector=local_timezone,
+    )
+    # Flask-Babel finds out the language anew for each of a page's hundreds of words.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda msgid: _translations().ugettext(msgid),
+        lambda singular, plural, number: _translations().ungettext(singular, plural, number),
+        newstyle=True,
     )
     app.jinja_env.globals.update(current_locale=current_locale, current_theme=current_theme)
 
@@ -54,6 +61,12 @@ def current_theme() -> str:
         return str(current_user.theme)
     kept = request.cookies.get("theme")
     return kept if kept in THEMES else "system"
+
+
+def _translations() -> Any:
+    if "translations" not in g:
+        g.translations = get_translations()
+    return g.translations
 
 
 def _compile(target: Path) -> None:

@@ -225,7 +225,7 @@ const setUp = (fresh) => {
   const axis = document.getElementById("calendar-axis");
   if (!axis) return;
   // The desk's own clock may be wrong; the server's is what counts.
-  skew = Date.parse(axis.dataset.now) - Date.now();
+  skew = Date.parse(document.getElementById("calendar-revision").dataset.now) - Date.now();
   if (fresh) {
     const line = document.getElementById("calendar-now");
     const target = scrolled || { top: line ? line.offsetTop - scroller().clientHeight / 3 : 0, left: 0 };

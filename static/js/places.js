@@ -83,8 +83,6 @@ document.addEventListener("htmx:afterRequest", (event) => {
   }
 });
 
-document.addEventListener("close-dialog", () => dialog?.close());
-
 dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
   goBack(opener);

@@ -19,7 +19,7 @@ from spa_app import create_app
 from spa_app.config import sqlalchemy_url
 from spa_app.extensions import db
 from spa_app.models import Invoice, InvoiceLine
-from spa_app.services import billing, bookings, payments, scheduling, treatments
+from spa_app.services import billing, blocks, bookings, payments, scheduling, treatments
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.bookings import progress as bookings_progress
 from spa_app.services.idempotency import once
@@ -182,7 +182,7 @@ RACES = [
     Race(
         "complete one visit (a card and an invoice)",
         complete_one_visit,
-        (treatments, "_find_live"),
+        (treatments, "_value"),
         (
             *COUNTERS,
             "DROP INDEX uq_treatment_entries_live_punch",
@@ -219,49 +219,49 @@ RACES = [
     Race(
         "book one therapist",
         book_one_therapist,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         STAFF_OVERLAP,
         frozenset({"staff_busy"}),
     ),
     Race(
         "book anyone, where one can",
         book_anyone,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         STAFF_OVERLAP,
         frozenset({"staff_busy"}),
     ),
     Race(
         "book one room",
         book_one_room,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         ROOM_OVERLAP,
         frozenset({"resource_busy"}),
     ),
     Race(
         "move to one therapist",
         move_to_one_therapist,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         STAFF_OVERLAP,
         frozenset({"staff_busy"}),
     ),
     Race(
         "move to one room",
         move_to_one_room,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         ROOM_OVERLAP,
         frozenset({"resource_busy"}),
     ),
     Race(
         "bring cancelled visits back to one therapist",
         bring_back_to_one_therapist,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         STAFF_OVERLAP,
         frozenset({"staff_busy"}),
     ),
     Race(
         "bring cancelled visits back to one room",
         bring_back_to_one_room,
-        (scheduling, "_resources_busy"),
+        (scheduling, "busy_now"),
         ROOM_OVERLAP,
         frozenset({"resource_busy"}),
     ),
@@ -362,6 +362,60 @@ def test_identical_payment_posts_pay_once(keyed, settings, fresh_database, monke
         assert [outcome.result for outcome in outcomes] == paid * number
     else:
         assert len(paid) == number
+
+
+@pytest.mark.parametrize("what", ["therapist", "room"])
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_visit_and_a_blocked_time_never_meet(what, locked, settings, fresh_database, monkeypatch, record_property):
+    """Some book a stretch and some block it: one visit, or any number of blocks; without the locks, both."""
+    number = 50 if locked else 6
+    url = fresh_database()
+    app = _make_app(settings, url, number)
+    with app.app_context():
+        spa = factories.make_spa()
+        at = factories.tomorrow_at(spa.branch, "10:00")
+        thing = {"staff_id": spa.therapists[0]} if what == "therapist" else {"resource_id": spa.rooms[0]}
+        block = partial(
+            blocks.block_time,
+            starts_at=at,
+            ends_at=at + dt.timedelta(hours=1),
+            kind="blocked",
+            reason="x",
+            actor=spa.receptionist,
+            **thing,
+        )
+        book = _book(spa, spa.customer, at, ItemRequest(spa.facial, spa.therapists[0], spa.rooms[0]))
+        clients = [book, block] * (number // 2)
+        db.session.remove()
+    gates = race.stop_after(monkeypatch, scheduling, "busy_now")
+    find = blocks.visits_within
+
+    def find_and_stop(*args: Any) -> Any:
+        found = find(*args)
+        gates.stop_here()
+        return found
+
+    monkeypatch.setattr(blocks, "visits_within", find_and_stop)
+    if not locked:
+        race.take_off_locks(monkeypatch)
+
+    outcomes = race.run(app, url, [partial(in_transaction, client) for client in clients], gates)
+
+    with app.app_context():
+        faults = find_faults()
+        db.engine.dispose()
+    said = race.summary(outcomes)
+    guards = "locks only" if locked else "neither"
+    result = f"{number} clients: " + ", ".join(f"{count} {word}" for word, count in said.items())
+    record_property("race", (f"book and block one {what}", guards, f"{result}; {len(faults)} faults"))
+    if not locked:
+        assert faults, said
+        return
+    assert faults == []
+    visits = [one for one, client in zip(outcomes, clients, strict=True) if client is book and one.said == "done"]
+    stored = [one for one, client in zip(outcomes, clients, strict=True) if client is block and one.said == "done"]
+    assert (len(visits), len(stored)) in ((1, 0), (0, number // 2)), said
+    assert said.keys() <= {"done", "visit_in_the_way", "staff_blocked", "room_closed", "staff_busy"}
 
 
 def _make_app(settings, url, number):

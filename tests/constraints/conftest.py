@@ -12,8 +12,8 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import JobRun
-from spa_app.services import billing, bookings, payments
+from spa_app.models import Customer, JobRun
+from spa_app.services import billing, blocks, bookings, payments, rosters
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.idempotency import once
 from spa_app.services.transaction import atomic
@@ -65,9 +65,34 @@ def _fill() -> None:
         invoice = session.scalar(db.select(billing.Invoice.id).where(billing.Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    _schedules(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
         session.add_all(
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
         )
+
+
+def _schedules(spa: factories.Spa) -> None:
+    day = dt.date(2026, 3, 2)
+    rosters.set_shifts(
+        staff_id=spa.therapists[0],
+        works_on=day,
+        periods=[(dt.time(8), dt.time(12)), (dt.time(13), dt.time(17))],
+        actor=spa.manager,
+    )
+    rosters.set_exception(
+        branch_id=spa.branch,
+        happens_on=day,
+        periods=[(dt.time(8), dt.time(12)), (dt.time(13), dt.time(17))],
+        reason="Staff day",
+        actor=spa.manager,
+    )
+    at = factories.tomorrow_at(spa.branch, "12:00")
+    for thing in ({"staff_id": spa.therapists[0]}, {"resource_id": spa.rooms[0]}):
+        blocks.block_time(
+            **thing, starts_at=at, ends_at=at + dt.timedelta(hours=1), kind="blocked", reason="x", actor=spa.manager
+        )
+    with atomic() as session:
+        session.execute(db.update(Customer).values(preferred_staff_id=spa.therapists[0]))

@@ -23,8 +23,16 @@ BREAKING_UPDATES = {
     "ck_booking_items_occupied_covers_visit": "booking_items SET occupied = tstzrange(starts_at + '1 min', ends_at)",
     "ck_booking_items_order": "booking_items SET ends_at = starts_at",
     "ck_booking_items_price": "booking_items SET price_amount = -1",
+    "ck_blocked_times_kind": "blocked_times SET kind = CASE WHEN staff_id IS NULL THEN 'leave' ELSE 'closed' END",
+    "ck_blocked_times_one_thing": (
+        "blocked_times SET kind = 'blocked', staff_id = (SELECT min(id) FROM staff),"
+        " resource_id = (SELECT min(id) FROM resources)"
+    ),
+    "ck_blocked_times_order": "blocked_times SET ends_at = starts_at",
     "ck_bookings_cancel_reason": "bookings SET status = 'cancelled', cancel_reason = ''",
     "ck_bookings_status": "bookings SET status = 'x'",
+    "ck_branch_exceptions_both_times": "branch_exceptions SET closes_at = NULL WHERE opens_at IS NOT NULL",
+    "ck_branch_exceptions_order": "branch_exceptions SET closes_at = opens_at WHERE opens_at IS NOT NULL",
     "ck_branch_hours_order": "branch_hours SET closes_at = opens_at",
     "ck_branch_hours_weekday": "branch_hours SET weekday = 7",
     "ck_branches_code": "branches SET code = 'q 1'",
@@ -66,11 +74,15 @@ BREAKING_UPDATES = {
     "ck_plans_validity": "plans SET validity_days = 0",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
+    "ck_service_resources_from": "service_resources SET from_minutes = -1, length_minutes = 5",
+    "ck_service_resources_length": "service_resources SET length_minutes = 0",
+    "ck_service_resources_part_has_length": "service_resources SET from_minutes = 5, length_minutes = NULL",
     "ck_services_buffer_after": "services SET buffer_after_minutes = -1",
     "ck_services_buffer_before": "services SET buffer_before_minutes = 121",
     "ck_services_duration": "services SET duration_minutes = 0",
     "ck_services_price": "services SET price_amount = -1",
     "ck_services_vat_rate": "services SET vat_rate_bp = -1",
+    "ck_staff_shifts_order": "staff_shifts SET ends_at = starts_at",
     "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
     "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
     "ck_treatment_entries_visit_named": "treatment_entries SET booking_item_id = NULL WHERE kind = 'hold'",
@@ -85,7 +97,9 @@ BREAKING_UPDATES = {
         "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
         " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
     ),
+    "ex_staff_shifts_overlap": "staff_shifts SET starts_at = '09:00', ends_at = '18:00'",
     "uq_accounts_code": "accounts SET code = '1'",
+    "uq_branch_exceptions_branch_id_happens_on_opens_at": "branch_exceptions SET opens_at = NULL, closes_at = NULL",
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",
     "uq_customer_treatments_import_ref": "customer_treatments SET import_ref = 'same'",
@@ -123,7 +137,7 @@ BREAKING_COPIES = {
         "INSERT INTO bookings (id, branch_id, customer_id, status, starts_at, cancel_reason)"
         " SELECT id, branch_id, customer_id, status, starts_at, cancel_reason FROM bookings",
     ),
-    "uq_booking_items_id_occupied_occupies": (
+    "uq_booking_items_id_occupies": (
         "booking_items",
         "INSERT INTO booking_items (id, booking_id, booking_status, position, service_id, staff_id, starts_at, ends_at,"
         " occupied, price_amount, vat_rate_bp) SELECT id, booking_id, booking_status, position, service_id, staff_id,"

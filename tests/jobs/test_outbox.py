@@ -73,6 +73,20 @@ def test_a_gateway_that_fails_leaves_the_message_for_the_next_try(spa: Spa):
     assert outbox.list_undone() == [message_id]
 
 
+def test_a_message_that_cannot_be_sent_does_not_keep_back_the_next(spa: Spa, monkeypatch: pytest.MonkeyPatch):
+    booking = make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
+    bookings.cancel(booking, reason="ill", actor=SYSTEM)
+
+    def send(kind: str, payload: dict) -> None:
+        if kind == "booking_confirmed":
+            raise ConnectionError("no such number")
+
+    monkeypatch.setattr(jobs, "send", send)
+
+    assert jobs.sweep() == 1
+    assert _undone() == ["booking_confirmed"]
+
+
 def test_redis_being_away_does_not_undo_the_booking(spa: Spa, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(outbox, "_hand_over", [])
     jobs.hand_over_through("redis://127.0.0.1:1/0")

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from spa_app.errors import ConflictError, InvalidError, SlotTakenError
+from spa_app.errors import ConflictError, InvalidError, NotAllowedError, SlotTakenError
 from spa_app.services import bookings
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
-from tests.services.checks import counters, refused, rows
+from tests.services.checks import audited, counters, execute, refused, rows
 
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)
@@ -144,9 +144,15 @@ def test_the_desk_books_within_opening_hours(spa, book, at, time, open_):
     if open_:
         book(at(time), item)
         return
-    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot",)):
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
         book(at(time), item)
-    assert book(at(time), item, actor=spa.manager)
+    with refused("manager_only", NotAllowedError):
+        book(at(time), item, override_hours=True)
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
+        book(at(time), item, actor=spa.manager)
+    assert audited() == []
+    assert book(at(time), item, actor=spa.manager, override_hours=True)
+    assert audited() == ["booking_created", "booking_hours_overridden"]
 
 
 @pytest.mark.parametrize(("days", "late"), [(-8, None), (-6, True), (1, False)])
@@ -158,6 +164,22 @@ def test_the_desk_enters_the_last_seven_days_and_a_manager_further_back(spa, boo
     booking = book(at, ItemRequest(spa.facial), actor=spa.manager if late is None else spa.receptionist)
 
     assert rows("SELECT entered_late FROM bookings WHERE id = :id", id=booking) == [(late is not False,)]
+
+
+def test_a_move_says_anew_whether_the_visit_is_entered_late(spa, book):
+    def is_late():
+        return rows("SELECT entered_late FROM bookings WHERE id = :id", id=booking)[0][0]
+
+    booking = book(factories.local_at(spa.branch, "10:00", days=1), ItemRequest(spa.facial))
+    yesterday = factories.local_at(spa.branch, "10:00", days=-1)
+
+    bookings.move(booking, starts_at=yesterday, actor=spa.receptionist)
+    assert is_late()
+    execute("UPDATE bookings SET entered_late = false")  # as one that was booked in time and not moved
+    bookings.move(booking, starts_at=yesterday, staff_id=spa.therapists[1], actor=spa.receptionist)
+    assert not is_late()
+    bookings.move(booking, starts_at=factories.local_at(spa.branch, "10:00", days=2), actor=spa.receptionist)
+    assert not is_late()
 
 
 def test_nobody_books_beyond_two_years(spa, book):
@@ -175,7 +197,7 @@ def test_a_moved_visit_keeps_its_rooms_and_its_order(spa, book, at):
 
     for minutes in (20, -35, 90, -200):
         start = rows("SELECT starts_at FROM bookings")[0][0]
-        bookings.move(booking, starts_at=start + minutes * MINUTE, actor=spa.manager)
+        bookings.move(booking, starts_at=start + minutes * MINUTE, actor=spa.manager, override_hours=True)
         assert places(booking) == before
     assert_books_balance()
 
@@ -234,13 +256,16 @@ def test_a_stale_screen_cannot_move_a_visit(spa, book, at):
 
 def test_moving_obeys_hours_days_and_skills(spa, book, at):
     booking = book(at("10:00"), ItemRequest(spa.facial))
-    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot",)):
+    with refused("branch_closed", InvalidError, "starts_at", ("choose_slot", "override_hours")):
         bookings.move(booking, starts_at=at("07:00"), actor=spa.receptionist)
     with refused("too_late", InvalidError, "starts_at"):
         bookings.move(booking, starts_at=factories.local_at(spa.branch, "10:00", days=-8), actor=spa.receptionist)
     with refused("staff_unqualified", InvalidError, "staff_id"):
         bookings.move(booking, starts_at=at("10:00"), staff_id=spa.other_therapist, actor=spa.receptionist)
-    bookings.move(booking, starts_at=at("07:00"), actor=spa.manager)
+    with refused("manager_only", NotAllowedError):
+        bookings.move(booking, starts_at=at("07:00"), actor=spa.receptionist, override_hours=True)
+    bookings.move(booking, starts_at=at("07:00"), actor=spa.manager, override_hours=True)
+    assert audited()[-2:] == ["booking_moved", "booking_hours_overridden"]
 
 
 def test_a_visit_cannot_be_moved_beyond_its_card(spa, book, at):

@@ -228,6 +228,18 @@ def test_each_fault_of_a_card_has_its_own_refusal(spa, code):
     assert code == "card_unknown" or f"#{card}" in str(caught.value)
 
 
+def test_a_visit_entered_after_the_card_s_last_night_is_told_that_its_sessions_expired(spa):
+    yesterday = clock.today("Asia/Ho_Chi_Minh") - dt.timedelta(days=1)
+    card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=yesterday)
+    expiry.expire_due()
+
+    with refused(
+        "card_lapsed", InvalidError, "items-0-treatment_id", ("choose_card", "pay_visit", "sell_plan")
+    ) as caught:
+        factories.make_booking(spa, card=card, starts_at=factories.local_at(spa.branch, "10:00", days=-1))
+    assert (caught.value.params["expired"], caught.value.params["date"]) == (10, yesterday)
+
+
 def test_a_card_is_good_through_its_last_day_by_the_branchs_clocks(spa):
     tomorrow = clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=1)
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=tomorrow)

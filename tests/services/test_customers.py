@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import psycopg
 import pytest
 from sqlalchemy import event, select
 
@@ -76,6 +77,17 @@ def test_a_family_shares_a_phone_and_one_may_leave_it(app):
     assert shares == {first: None, second: None, third: second}
     with pytest.raises(ConflictError):
         add("Somebody", "0912345678")
+
+
+def test_sharing_a_phone_and_an_update_do_not_wait_for_a_booking_under_way(app, settings):
+    mai = add("Lê Thị Mai", "0912345678")
+
+    with psycopg.connect(settings.database_url) as desk:
+        desk.execute("SELECT FROM customers WHERE id = %s FOR KEY SHARE", [mai])  # what a booking's foreign key takes
+        add("Lê Văn Nam", "0912345678", shares_phone=True)
+        update_customer(mai, full_name="Lê Thị Mai Anh", phone="0912345678", actor=SYSTEM)
+
+    assert names("mai anh") == ["Lê Thị Mai Anh"]
 
 
 def test_an_update_says_what_changed(app):

@@ -81,6 +81,16 @@ def test_a_session_reserved_for_a_visit_survives_the_night_and_can_still_be_punc
     assert_books_balance()
 
 
+def test_a_run_for_a_day_ahead_leaves_a_card_alone_of_which_nothing_is_free(spa: Spa):
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=1)
+    make_booking(spa, card=card)
+
+    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=366))
+
+    assert db.session.get_one(CustomerTreatment, card).status == "active"
+    assert_books_balance()
+
+
 def test_a_session_that_comes_back_to_an_expired_card_expires_on_the_next_run(spa: Spa):
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=2)
     booking = make_booking(spa, card=card)
@@ -242,3 +252,13 @@ def test_tomorrow_s_visit_on_a_card_that_ends_today_is_refused_before_the_night_
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=clock.today("Asia/Ho_Chi_Minh"))
     with pytest.raises(InvalidError, match="valid to"):
         make_booking(spa, card=card, starts_at=tomorrow_at(spa.branch, "10:00"))
+
+
+def test_looking_ahead_leaves_a_card_active_whose_sessions_are_all_reserved(spa: Spa):
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=1)
+    make_booking(spa, card=card)
+
+    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=400))
+
+    assert db.session.get_one(CustomerTreatment, card).status == "active"
+    assert_books_balance()

@@ -142,7 +142,7 @@ def test_a_time_that_has_passed_means_now_and_tomorrow_they_are_not_here_yet(spa
 
 def test_a_closed_house_and_another_branch_are_refused(spa, walk_in):
     closing = time_machine.travel(factories.local_at(spa.branch, "20:30"), tick=False)
-    with closing, refused("branch_closed", InvalidError, field="starts_at", ways_out=("choose_slot",)):
+    with closing, refused("branch_closed", InvalidError, field="starts_at", ways_out=("choose_slot", "override_hours")):
         walk_in(full_name="An")
     with refused("not_found", NotFoundError):
         walk_in(full_name="An", branch_id=spa.other_branch)

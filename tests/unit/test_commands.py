@@ -46,6 +46,16 @@ def _run(arguments, env):
             {"DATABASE_URL": "postgresql://spa:secret@127.0.0.1:9/spa"},
             "Error: The database at 127.0.0.1:9/spa cannot be reached: ",
         ),
+        (
+            ["reconcile"],
+            {"DATABASE_URL": "postgresql://spa:secret@127.0.0.1:port/spa"},
+            "Error: DATABASE_URL must look like postgresql://user@host:port/name.",
+        ),
+        (
+            ["worker"],
+            {"REDIS_URL": "redis://127.0.0.1:port/0"},
+            "Error: REDIS_URL must look like redis://host:port/0 or unix:///path/to/socket.",
+        ),
         (["up"], {"SPA_DATA_DIR": "/dev/null/data"}, "Error: The data folder /dev/null/data cannot be made: "),
     ],
 )

@@ -408,18 +408,23 @@ def test_a_full_day_takes_as_many_statements_as_an_empty_one(client, spa: Spa, q
         counts.append(len([one for one in statements if one.lstrip().upper().startswith("SELECT")]))
         assert len(_blocks(html)) == (0 if query == "&by=room" else visits)
 
-    # Who is logged in; then hours, revision, columns and visits.
-    assert counts == [5, 5, 5]
+    # Who is logged in; then hours, revision, roster, columns and visits.
+    assert counts == [6, 6, 6]
 
 
-def test_a_poll_without_news_takes_one_statement(client, spa: Spa):
+def test_a_poll_without_news_reads_the_revision_once(client, spa: Spa):
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     login(client, "reception")
     address = f"/calendar/grid?date={_tomorrow().isoformat()}&revision={_revision()}"
     db.session.rollback()
 
-    with _counted() as statements:
-        response = client.get(address, headers=HTMX)
+    counts = []
+    for _ in range(5):
+        with _counted() as statements:
+            response = client.get(address, headers=HTMX)
+        counts.append((response.status_code, len(statements)))
 
-    # Who is logged in; then the revision.
-    assert (response.status_code, len(statements)) == (204, 2)
+    # Who is logged in; then the revision, until it is known for this very state of the database. PostgreSQL's own
+    # housekeeping may come between.
+    assert set(counts) <= {(204, 2), (204, 1)}
+    assert (204, 1) in counts

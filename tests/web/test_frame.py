@@ -3,12 +3,18 @@
 import re
 
 import pytest
+from flask import get_flashed_messages
+from sqlalchemy import update
+from sqlalchemy.exc import InternalError
 
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WayOut, Word
+from spa_app.extensions import db
+from spa_app.models import Customer
 from spa_app.money import Money
 from spa_app.web import errors
 from spa_app.web.auth.forms import LoginForm
 from spa_app.web.errors import add_to_form, register_way_out, translate, ways_out
+from spa_app.web.htmx import toast
 
 HTMX = {"HX-Request": "true"}
 
@@ -147,3 +153,18 @@ def test_a_refusal_stands_at_its_field(app):
 
         assert form.username.errors == ["Taken."]
         assert form.form_errors == ["No."]
+
+
+def test_toasts_that_nobody_reads_do_not_fill_the_cookie(app):
+    with app.test_request_context():
+        for number in range(20):
+            toast(f"number {number}")
+
+        assert [one["message"] for one in get_flashed_messages()] == ["number 17", "number 18", "number 19"]
+
+
+def test_a_request_writes_nothing_outside_a_transaction(app, spa):
+    with app.test_request_context():
+        app.preprocess_request()
+        with pytest.raises(InternalError, match="read-only"):
+            db.session.execute(update(Customer).values(note="slipped past"))

@@ -57,6 +57,9 @@ FIELDS = [
     "locale",
     "theme",
     "branch_id",
+    "what",
+    "kind",
+    "ends_at",
     "next",
     "service_id",
     "every_weeks",
@@ -80,6 +83,7 @@ QUERY = [
     "starts_at",
     "customer_id",
     "booking",
+    "what",
     "status",
 ]
 

@@ -182,6 +182,17 @@ def test_a_visit_in_another_branch_is_told_but_not_linked(client, spa):
     assert f'href="/bookings/{booking}"' not in page
 
 
+def test_a_sale_of_another_branch_that_is_not_paid_is_told_but_not_linked(client, spa):
+    billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.receptionist)
+    db.session.remove()
+
+    for username, linked in (("reception", True), ("reception7", False)):
+        login(client, username)
+        page = client.get(f"/customers/{spa.customer}/treatments").text
+        assert "₫1,000,000 to pay" in page
+        assert ('href="/invoices/' in page) is linked
+
+
 def test_a_cancelled_card_has_no_squares(desk, spa):
     sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
     billing.void_sale(sale, reason="wrong", actor=spa.manager)

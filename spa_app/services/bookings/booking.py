@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError
@@ -13,7 +13,8 @@ from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Cu
 from spa_app.services import audit, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, lock_cards_of, require_status
-from spa_app.services.scheduling import Need, Place
+from spa_app.services.scheduling import Need, Place, Placement, Wish
+from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
 LATE_AFTER = dt.timedelta(minutes=15)  # a walk-in typed in a few minutes after it began is not "entered late"
@@ -41,26 +42,33 @@ def book(
     actor: Actor,
     note: str = "",
     tentative: bool = False,
+    override_hours: bool = False,
 ) -> int:
     """Book a visit whose services follow one another from ``starts_at`` on, and return its id.
 
-    Holds one session per prepaid item. Locks therapists, then rooms, then cards. Raises :class:`InvalidError` at the
-    field, :class:`SlotTakenError` naming the busy interval and the next free slot (1-product, *Bookings*).
+    Holds one session per prepaid item. ``override_hours``: a manager books outside opening hours or off shift, which is
+    audited; never over another visit or blocked time. Locks therapists, then rooms, then cards. Raises
+    :class:`InvalidError` at the field, :class:`SlotTakenError` naming the busy interval and the next free slot
+    (1-product, *Bookings*).
     """
     with atomic() as session:
         actor.require_branch(branch_id)
+        if override_hours:
+            actor.require_manager()
         branch = session.get_one(Branch, branch_id)
-        if session.get(Customer, customer_id) is None:
+        customer = session.get(Customer, customer_id)
+        if customer is None:
             raise InvalidError("customer_unknown", N_("Choose a customer."), field="customer_id")
         if not 1 <= len(items) <= MOST_ITEMS:
             raise InvalidError("items_missing", N_("Choose at least one service."), field="items-0-service_id")
-        if len(note) > NOTE_LENGTH:
-            raise InvalidError("note_too_long", N_("The note is too long."), field="note")
+        note = clean_text(note, field="note", limit=NOTE_LENGTH)
         is_late = check_start(starts_at, actor=actor)
-        needs = _in_sequence(items, starts_at)
-        if not actor.is_manager:
-            scheduling.check_open(needs, branch=branch)
-        places = scheduling.take_places(needs, branch=branch)
+        wishes = [Wish(item.service_id, item.staff_id, item.resource_id) for item in items]
+        needs = scheduling.in_sequence(wishes, starts_at)
+        placement = scheduling.take_places(
+            needs, branch=branch, preferred_staff_id=customer.preferred_staff_id, override_hours=override_hours
+        )
+        places = placement.places
         booking = Booking(
             branch_id=branch.id,
             customer_id=customer_id,
@@ -101,6 +109,7 @@ def book(
                 "entered_late": is_late,
             },
         )
+        _record_override(booking, placement, actor=actor)
         if not tentative and not is_late:
             outbox.add("booking_confirmed", {"booking_id": booking.id})
         return booking.id
@@ -114,15 +123,18 @@ def move(
     staff_id: int | None = None,
     resource_id: int | None = None,
     version: int | None = None,
+    override_hours: bool = False,
 ) -> int:
     """Move a visit to another time, therapist or room, and return its id. Everything is checked anew.
 
     ``staff_id`` takes over from the therapist of the first service, and ``resource_id`` from its room; empty keeps the
-    therapists, and the rooms where they are free. ``version`` is what the caller's screen showed. Locks the booking,
-    therapists, rooms, then cards. Raises what :func:`book` raises, and :class:`ConflictError` when somebody else
-    changed the visit meanwhile.
+    therapists, and the rooms where they are free. ``override_hours`` is as in :func:`book`; ``version`` is what the
+    caller's screen showed. Locks the booking, therapists, rooms, then cards. Raises what :func:`book` raises, and
+    :class:`ConflictError` when somebody else changed the visit meanwhile.
     """
     with atomic() as session:
+        if override_hours:
+            actor.require_manager()
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed")
         if version is not None and version != booking.version:
@@ -130,7 +142,7 @@ def move(
                 "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
             )
         branch = session.get_one(Branch, booking.branch_id)
-        check_start(starts_at, actor=actor)
+        is_late = check_start(starts_at, actor=actor)
         items = list_items(booking_id)
         shift = starts_at - items[0].starts_at
         first_staff = items[0].staff_id
@@ -146,12 +158,15 @@ def move(
             )
             for item in items
         ]
-        if not actor.is_manager:
-            scheduling.check_open(needs, branch=branch)
-        places = scheduling.take_places(needs, branch=branch, except_booking_id=booking.id)
+        placement = scheduling.take_places(
+            needs, branch=branch, except_booking_id=booking.id, override_hours=override_hours
+        )
+        places = placement.places
         before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
         _replace_places(items, needs, places, later=shift > dt.timedelta())
         booking.starts_at = starts_at
+        if shift:
+            booking.entered_late = is_late
         booking.version += 1
         visit_on = clock.local_date(starts_at, branch.timezone)
         for item, card in lock_cards_of(items):
@@ -170,6 +185,7 @@ def move(
             before=before,
             after={"starts_at": starts_at.isoformat(), "staff": [place.staff_id for place in places]},
         )
+        _record_override(booking, placement, actor=actor)
         return booking.id
 
 
@@ -186,23 +202,6 @@ def check_start(starts_at: dt.datetime, *, actor: Actor) -> bool:
     if starts_at > now + dt.timedelta(days=730):
         raise InvalidError("too_far", N_("That is more than two years ahead."), field="starts_at")
     return starts_at < now - LATE_AFTER
-
-
-def _in_sequence(items: Sequence[ItemRequest], starts_at: dt.datetime) -> list[Need]:
-    ids = {item.service_id for item in items}
-    query = select(Service).where(Service.id.in_(ids), Service.is_active)
-    services = {service.id: service for service in db.session.execute(query).scalars()}
-    needs: list[Need] = []
-    for position, item in enumerate(items):
-        field = f"items-{position}-"
-        if item.service_id not in services:
-            raise InvalidError("service_unknown", N_("Choose a service."), field=f"{field}service_id")
-        service = services[item.service_id]
-        if needs:
-            # The next service waits until the clean-up of the one before is over.
-            starts_at = needs[-1].occupied.upper + dt.timedelta(minutes=service.buffer_before_minutes)
-        needs.append(Need(service, starts_at, staff_id=item.staff_id, resource_id=item.resource_id, field=field))
-    return needs
 
 
 def _add_items(
@@ -226,8 +225,8 @@ def _add_items(
     ]
     db.session.add_all(rows)
     db.session.flush()
-    for row, need, place in zip(rows, needs, places, strict=True):
-        _add_resources(row.id, need, place)
+    for row, place in zip(rows, places, strict=True):
+        _add_resources(row.id, place)
     return rows
 
 
@@ -244,15 +243,24 @@ def _replace_places(
         item.ends_at = need.ends_at
         item.occupied = need.occupied.as_range
         db.session.flush()
-    for item, need, place in together:
-        _add_resources(item.id, need, place)
+    for item, place in zip(items, places, strict=True):
+        _add_resources(item.id, place)
 
 
-def _add_resources(item_id: int, need: Need, place: Place) -> None:
-    db.session.add_all(
-        BookingItemResource(
-            booking_item_id=item_id, resource_id=resource_id, occupied=need.occupied.as_range, occupies=True
+def _record_override(booking: Booking, placement: Placement, *, actor: Actor) -> None:
+    if placement.overridden:
+        audit.record(
+            "booking_hours_overridden",
+            entity="booking",
+            entity_id=booking.id,
+            actor=actor,
+            after={"starts_at": booking.starts_at.isoformat(), **placement.overridden},
         )
-        for resource_id in place.resource_ids
+
+
+def _add_resources(item_id: int, place: Place) -> None:
+    db.session.add_all(
+        BookingItemResource(booking_item_id=item_id, resource_id=resource_id, occupied=span.as_range, occupies=True)
+        for resource_id, span in place.rooms
     )
     db.session.flush()

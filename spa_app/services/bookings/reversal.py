@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, WrongStateError
+from spa_app.errors import N_, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, TreatmentEntry
 from spa_app.services import billing, outbox, scheduling, treatments
@@ -18,9 +18,8 @@ from spa_app.services.bookings.visit import (
     lock_cards_of,
     require_status,
 )
+from spa_app.services.texts import REASON_LENGTH, clean_text, required_reason
 from spa_app.services.transaction import atomic
-
-REASON_LENGTH = 500
 
 
 def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
@@ -30,9 +29,7 @@ def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
     visit is over.
     """
     with atomic():
-        reason = reason.strip()
-        if not reason or len(reason) > REASON_LENGTH:
-            raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
+        reason = required_reason(reason)
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed", "in_progress")
         branch = db.session.get_one(Branch, booking.branch_id)
@@ -73,7 +70,7 @@ def undo_complete(booking_id: int, *, actor: Actor, reason: str = "") -> int:
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "completed")
         branch = db.session.get_one(Branch, booking.branch_id)
-        reason = reason.strip()[:REASON_LENGTH] or "completion undone"
+        reason = clean_text(reason, field="reason", limit=REASON_LENGTH) or "completion undone"
         for item, card in lock_cards_of(list_items(booking_id)):
             treatments.return_session(card, item_id=item.id, branch=branch, actor=actor, reason=reason)
         billing.withdraw_visit_invoice(booking.id, branch=branch, reason=reason, actor=actor)

@@ -14,7 +14,7 @@ from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Resource, Staff
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import ItemRequest, book
-from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.services.transaction import atomic, attempt
 
 MOST_VISITS = 26
@@ -137,10 +137,10 @@ def _book_dates(wanted: SeriesRequest, *, actor: Actor) -> list[SeriesDate]:
     ]
     refusals = [one.refusal for one in dates if one.refusal]
     first = refusals[0] if refusals else None
-    # What is wrong in the same way with each date, and not about its time, is wrong with the form.
+    # What is wrong in the same way with each date, and no other time would mend, is wrong with the form.
     if (
         isinstance(first, InvalidError)
-        and first.field != "starts_at"
+        and not _another_time_helps(first)
         and len([one for one in refusals if one.code == first.code]) == len(dates)
     ):
         raise first
@@ -196,14 +196,17 @@ def _try(
 
 def _next_free(wanted: SeriesRequest, date: dt.date, starts_at: dt.datetime, error: DomainError) -> Slot | None:
     """The next time of that same day, where another time would help."""
-    if isinstance(error, InvalidError) and error.field != "starts_at":
+    if not _another_time_helps(error):
         return None
     timezone = db.session.get_one(Branch, wanted.branch_id).timezone
     found = find_slots(
-        service_id=wanted.item.service_id,
+        [Wish(wanted.item.service_id, wanted.item.staff_id, wanted.item.resource_id)],
         branch_id=wanted.branch_id,
         since=starts_at,
-        staff_id=wanted.item.staff_id,
         limit=1,
     )
     return next((slot for slot in found if clock.local_date(slot.starts_at, timezone) == date), None)
+
+
+def _another_time_helps(error: DomainError) -> bool:
+    return any(way.action == "choose_slot" for way in error.ways_out)

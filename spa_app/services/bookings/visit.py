@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy.orm import contains_eager
 
 from spa_app.errors import N_, NotFoundError, Word, WrongStateError
 from spa_app.extensions import db
@@ -19,11 +20,30 @@ STATUS_WORDS = {
     "no_show": N_("no-show"),
 }
 
+# Built once: every act on a visit begins with these.
+_BOOKING_ID = bindparam("booking_id", type_=BigInteger)
+_BOOKING = (
+    select(Booking)
+    .join(Booking.branch)
+    .options(contains_eager(Booking.branch))
+    .where(Booking.id == _BOOKING_ID)
+    .execution_options(populate_existing=True)
+)
+_ITEMS = (
+    select(BookingItem)
+    .where(BookingItem.booking_id == _BOOKING_ID)
+    .order_by(BookingItem.position)
+    .execution_options(populate_existing=True)
+)
+
 
 def lock_booking(booking_id: int, *, actor: Actor) -> Booking:
-    """Lock a booking and return it fresh. Raises :class:`NotFoundError` for one of another branch or none."""
-    booking = db.session.execute(
-        select(Booking).where(Booking.id == booking_id).with_for_update().execution_options(populate_existing=True)
+    """Lock a booking and return it fresh; its branch, which most acts ask for next, comes along.
+
+    Raises :class:`NotFoundError` for one of another branch or none.
+    """
+    booking: Booking | None = db.session.execute(
+        _BOOKING.with_for_update(of=Booking), {"booking_id": booking_id}
     ).scalar()
     if booking is None:
         raise NotFoundError("booking_unknown", N_("There is no such visit."))
@@ -44,13 +64,7 @@ def require_status(booking: Booking, *allowed: str) -> None:
 
 def list_items(booking_id: int) -> Sequence[BookingItem]:
     """The visit's items in order, fresh."""
-    query = (
-        select(BookingItem)
-        .where(BookingItem.booking_id == booking_id)
-        .order_by(BookingItem.position)
-        .execution_options(populate_existing=True)
-    )
-    return db.session.execute(query).scalars().all()
+    return db.session.execute(_ITEMS, {"booking_id": booking_id}).scalars().all()
 
 
 def lock_cards_of(items: Sequence[BookingItem]) -> list[tuple[BookingItem, CustomerTreatment]]:

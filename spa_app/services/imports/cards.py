@@ -12,7 +12,6 @@ from spa_app.money import session_value, vat_within
 from spa_app.services.imports.table import Row
 from spa_app.services.imports.values import fold, parse_count, parse_date, parse_money
 
-CARD_COLUMNS = ("service", "total", "used", "left", "value", "expiry")
 Value = TypeVar("Value")
 NO_EXPIRY_DAYS = 3650  # the longest that a plan of our own may run (ck_plans_validity)
 

@@ -10,7 +10,8 @@ from spa_app import clock
 from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get_choices, list_card_choices
 from spa_app.queries.bookings import VisitCustomer, get_visit_customer
 from spa_app.queries.customers import FoundCustomer, find_customers
-from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
 from spa_app.web.bookings.forms import BookingForm
 from spa_app.web.bookings.refusals import Refusal
@@ -130,15 +131,18 @@ def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
-    first = form.items[0].form
-    if choices.service(first.service_id.data) is None:
+    wishes = []
+    for entry in form.items:
+        item = entry.form
+        if choices.service(item.service_id.data) is None:
+            continue
+        able = {one.id for one in choices.staff_for(item.service_id.data)}
+        staff_id = item.staff_id.data if item.staff_id.data in able else None
+        wishes.append(Wish(item.service_id.data, staff_id, item.resource_id.data))
+    if not wishes or len(wishes) > MOST_ITEMS:
         return []
-    known = {one.id for one in choices.staff}
-    staff_id = first.staff_id.data if first.staff_id.data in known else None
     since = max(form.starts_at.data or clock.now(), clock.now())
-    return find_slots(
-        service_id=first.service_id.data, branch_id=branch_id, since=since, staff_id=staff_id, limit=SLOTS
-    )
+    return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=form.customer_id.data)
 
 
 def _notes(chosen: list[CardChoice | None]) -> list[str]:

@@ -24,12 +24,13 @@ from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
 from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
-from spa_app.services.bookings.reversal import REASON_LENGTH
+from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input
 from spa_app.web.forms import Form
 from spa_app.web.security import BIGGEST_ID, local_timezone
 from spa_app.web.times import parse_date, parse_local
 
+OVERRIDE_LABEL = _l("Outside opening hours or off shift (this is logged)")
 CHOOSE_CUSTOMER = N_("Choose a customer.")
 _ITEM = re.compile(r"items-(\d{1,3})-([a-z_]+)", re.ASCII)
 _ID = re.compile(r"\d{1,19}", re.ASCII)
@@ -172,6 +173,7 @@ class BookingForm(Form):
     items = FieldList(FormField(ItemForm), min_entries=1)
     note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])
     tentative = BooleanField(_l("Tentative: the customer still has to confirm"))
+    override_hours = BooleanField(OVERRIDE_LABEL)
 
     @property
     def adds_customer(self) -> bool:
@@ -210,6 +212,7 @@ class MoveForm(Form):
     starts_at = LocalField(_l("Begins"), [InputRequired()], id="move-starts_at")
     staff_id = IdField(_l("Therapist"), [Optional()], id="move-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="move-resource_id")
+    override_hours = BooleanField(OVERRIDE_LABEL, id="move-override_hours")
     version = IntegerField(widget=HiddenInput(), validators=[Optional()], id="move-version")
 
 

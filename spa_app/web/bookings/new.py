@@ -7,6 +7,7 @@ from werkzeug.datastructures import MultiDict
 
 from spa_app import clock
 from spa_app.errors import ConflictError, DomainError, InvalidError
+from spa_app.queries.bookings import get_customer_name
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, customers
 from spa_app.services.bookings import ItemRequest
@@ -108,10 +109,11 @@ def create() -> ResponseReturnValue:
         booking_id = run_once("book", lambda: _book(form, branch))
     except (InvalidError, ConflictError) as error:
         return _refuse(form, branch, error)
-    visit = require_visit(booking_id)
-    toast(_("%(name)s is booked.", name=visit.customer.full_name))
+    toast(_("%(name)s is booked.", name=get_customer_name(booking_id)))
     if not is_partial():
+        # The page that a plain client goes on to reads the visit.
         return see_other(url_for("bookings.show", booking_id=booking_id))
+    visit = require_visit(booking_id)
     refresh("bookings-changed")
     url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
     return push_url(answer_visit(visit), url)
@@ -144,6 +146,7 @@ def _book(form: BookingForm, branch: BranchRef) -> int:
         actor=actor,
         note=form.note.data or "",
         tentative=form.tentative.data,
+        override_hours=form.override_hours.data,
     )
 
 
@@ -166,6 +169,7 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
         draft=draft,
         form=draft.form,
         panel=in_panel(),
+        is_manager=current_actor().is_manager,
         close_url=calendar_url(date),
         post=swap(url_for("bookings.create")),
         redraw={**swap(url_for("bookings.redraw")), "hx-swap": "innerHTML"},

@@ -11,7 +11,7 @@ from spa_app.errors import N_, DomainError, NotAllowedError, NotFoundError
 from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
 from spa_app.services import bookings
-from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
@@ -144,6 +144,7 @@ def move(booking_id: int) -> ResponseReturnValue:
             staff_id=form.staff_id.data,
             resource_id=form.resource_id.data,
             version=form.version.data,
+            override_hours=form.override_hours.data,
             actor=current_actor(),
         ),
         move_form=form,
@@ -167,11 +168,7 @@ def slots() -> ResponseReturnValue:
         day = form.date.data or local_today()
         since = max(clock.day_bounds(day, branch.timezone)[0], clock.now())
         found = find_slots(
-            service_id=form.service_id.data,
-            branch_id=branch.id,
-            since=since,
-            staff_id=form.staff_id.data,
-            limit=SLOTS,
+            [Wish(form.service_id.data, form.staff_id.data)], branch_id=branch.id, since=since, limit=SLOTS
         )
     status = 422 if asked and not valid else 200
     if wants_json:
@@ -292,14 +289,12 @@ def _refuse(
         named = move_form._fields.get(error.field or "")
         if named is not None:
             named.errors = [*named.errors, refusal.message]
-        staff_id = move_form.staff_id.data
-        known = {one.id for one in get_choices(visit.branch_id).staff}
         slots = find_slots(
-            service_id=visit.items[0].service_id,
+            _wishes(visit, move_form.staff_id.data),
             branch_id=visit.branch_id,
             since=max(move_form.starts_at.data, clock.now()),
-            staff_id=staff_id if staff_id in known else None,
             limit=SLOTS,
+            except_booking_id=visit.id,
         )
     elif cancel_form and error.field == "reason":
         cancel_form.reason.errors = [refusal.message]
@@ -334,6 +329,15 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
     url = url_for(f"bookings.{undo.replace('-', '_')}", booking_id=booking_id)
     attrs = swap(url)
     toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=attrs)
+
+
+def _wishes(visit: Visit, staff_id: int | None) -> list[Wish]:
+    """The visit's services, each with the therapist whom a move to ``staff_id`` would give it."""
+    first = visit.items[0].staff_id
+    return [
+        Wish(item.service_id, staff_id if staff_id and item.staff_id == first else item.staff_id)
+        for item in visit.items
+    ]
 
 
 def _as_it_is(visit: Visit) -> MoveForm:

@@ -18,7 +18,7 @@ from spa_app.queries.bookings import get_visit_customer
 from spa_app.queries.customers import find_by_phone
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, phones
-from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings.forms import HiddenIdField, IdField, LocalField, UnmarkedField
@@ -123,7 +123,7 @@ def _refuse(form: WalkInForm, branch: BranchRef, error: DomainError) -> Response
         named.errors = [*named.errors, refusal.message]
     slots: list[Slot] = []
     if isinstance(error, SlotTakenError) or error.field == "starts_at":
-        slots = find_slots(service_id=form.service_id.data, branch_id=branch.id, since=clock.now(), limit=SLOTS)
+        slots = find_slots([Wish(form.service_id.data)], branch_id=branch.id, since=clock.now(), limit=SLOTS)
         form.starts_at.change(None)
     asked = error.code == "phone_known"
     people = [

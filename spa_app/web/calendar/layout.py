@@ -47,6 +47,10 @@ class Frame:
         row = min(self.row_of(starts_at), self.rows - 1)
         return Cell(row, max(1, self.row_of(ends_at) - row))
 
+    def shows(self, starts_at: dt.datetime, ends_at: dt.datetime) -> bool:
+        """Whether any of the stretch is on show."""
+        return starts_at < self.instant(self.rows) and ends_at > self.starts_at
+
     def instant(self, row: int) -> dt.datetime:
         """When ``row`` begins."""
         return self.starts_at + row * ROW
@@ -71,6 +75,18 @@ def frame_of(begins_at: dt.datetime, ends_at: dt.datetime, spans: Iterable[Perio
 def closed_cells(frame: Frame, open_periods: Sequence[Period]) -> list[Cell]:
     """The stretches of the frame outside the opening periods."""
     return _gaps(0, frame.rows, [frame.cell(*period) for period in open_periods])
+
+
+def off_cells(frame: Frame, open_period: Period, at_work: Sequence[Period]) -> list[Cell]:
+    """The stretches of an opening period in which somebody is not at work."""
+    opened = frame.cell(*open_period)
+    return _gaps(opened.row, opened.end, [frame.cell(*period) for period in common([open_period], at_work)])
+
+
+def common(periods: Sequence[Period], others: Sequence[Period]) -> list[Period]:
+    """What two lists of periods have in common, in order."""
+    found = [(max(one[0], other[0]), min(one[1], other[1])) for one in periods for other in others]
+    return sorted(period for period in found if period[0] < period[1])
 
 
 def free_slots(frame: Frame, open_periods: Sequence[Period], taken: Iterable[Cell]) -> list[Cell]:

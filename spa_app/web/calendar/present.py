@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 from flask_babel import gettext as _
 
 from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
-from spa_app.web.calendar.layout import ROWS_PER_HOUR, Cell, Frame, closed_cells, frame_of, free_slots
+from spa_app.queries.roster import Blocked
+from spa_app.web.calendar.layout import (
+    ROWS_PER_HOUR,
+    Cell,
+    Frame,
+    closed_cells,
+    common,
+    frame_of,
+    free_slots,
+    off_cells,
+)
 
 # A block of up to so many rows holds less: one line; the time and the name; all but the service beside its signs.
 SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--medium"))
@@ -40,8 +50,21 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockedView:
+    """Blocked time, with its reason."""
+
+    dom_id: str
+    classes: str
+    blocked: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnView:
     """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot.
+
+    ``off`` are the stretches in which a therapist is not on shift.
 
     ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
     """
@@ -52,7 +75,8 @@ class ColumnView:
     tail: str
     count: int
     new_url: str
-    cells: tuple[BlockView | SlotView, ...]
+    off: tuple[str, ...]
+    cells: tuple[BlockView | SlotView | BlockedView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +143,13 @@ def _column(
     extra: dict[str, str],
 ) -> ColumnView:
     blocks = [block for block in day.blocks if block.column_id == column.id]
-    placed: list[tuple[int, BlockView | SlotView]] = [
+    placed: list[tuple[int, BlockView | SlotView | BlockedView]] = [
         (frame.row_of(block.starts_at), view_of(block)) for block in blocks
     ]
+    blocked = [one for one in day.blocked if one.column_id == column.id and frame.shows(one.starts_at, one.ends_at)]
+    placed += [(frame.row_of(one.starts_at), _blocked_view(one, column, frame, zone, day.date)) for one in blocked]
+    shifts = dict(day.shifts).get(column.id)
+    at_work = day.open_periods if shifts is None else common(day.open_periods, shifts)
     who = "staff_id" if day.by == "therapist" else "resource_id"
     # Local times as HH:MM need no quoting beyond what urlencode did for the rest.
     address = "/bookings/new?" + urlencode({**extra, who: column.id}) + f"&starts_at={day.date.isoformat()}T"
@@ -129,7 +157,8 @@ def _column(
     if can_book:
         free_word = _("free")
         taken = [frame.cell(block.occupied_from, block.occupied_to) for block in blocks]
-        for cell in free_slots(frame, day.open_periods, taken):
+        taken += [frame.cell(one.starts_at, one.ends_at) for one in blocked]
+        for cell in free_slots(frame, at_work, taken):
             starts_at = frame.instant(cell.row)
             time = _clock(starts_at, zone)
             new_time = new_time or time
@@ -152,7 +181,29 @@ def _column(
         tail=tail,
         count=len(blocks),
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
+        off=tuple(_classes(cell) for period in day.open_periods for cell in off_cells(frame, period, at_work))
+        if shifts is not None
+        else (),
         cells=tuple(view for _row, view in placed),
+    )
+
+
+def _blocked_view(one: Blocked, column: Column, frame: Frame, zone: ZoneInfo, date: dt.date) -> BlockedView:
+    kinds = {
+        "leave": _("Leave"),
+        "sick": _("Leave"),
+        "break": _("Break"),
+        "blocked": _("Blocked"),
+        "closed": _("Closed"),
+        "maintenance": _("Maintenance"),
+    }
+    words = f"{kinds[one.kind]}: {one.reason}" if one.reason else kinds[one.kind]
+    return BlockedView(
+        dom_id=f"block-{one.id}",
+        classes=_classes(frame.cell(one.starts_at, one.ends_at)),
+        blocked=words,
+        label=f"{_clock(one.starts_at, zone)}–{_clock(one.ends_at, zone)}, {column.name}, {words}",
+        url=f"/blocks?date={date.isoformat()}",
     )
 
 

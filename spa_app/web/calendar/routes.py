@@ -1,21 +1,19 @@
 """/calendar: a day of a branch, by therapist, by room or as a list."""
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
-from markupsafe import Markup
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
 from spa_app.queries.calendar import By, get_day, get_revision
-from spa_app.queries.users import BranchRef
-from spa_app.web.calendar.present import flag_words, grid_view, list_view, new_visit_url, summary
+from spa_app.web.calendar.drawing import ONE_DAY, Asked, draw
+from spa_app.web.calendar.present import flag_words, new_visit_url, summary
 from spa_app.web.errors import register_way_out
 from spa_app.web.htmx import announce, render
 from spa_app.web.navigation import DESK, EVERYONE
@@ -27,34 +25,6 @@ register_way_out("calendar", "calendar.day")
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
 PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the address asks for. ``extra`` is what every further address of the page carries on."""
-
-    date: dt.date
-    view: str
-    by: By
-    branch: BranchRef
-    extra: dict[str, str]
-
-    @property
-    def booking(self) -> dict[str, str]:
-        """The same for the addresses that book."""
-        return {"branch_id": self.extra["branch"]} if "branch" in self.extra else {}
-
-    def url(self, endpoint: str = "calendar.day", **changes: str) -> str:
-        """The address of the same page with some of it changed."""
-        query = {"date": self.date.isoformat(), "view": self.view, "by": self.by, **self.extra, **changes}
-        return f"{url_for(endpoint)}?{urlencode(query)}"
-
-
-@bp.get("/")
-@roles(*EVERYONE)
-def start() -> ResponseReturnValue:
-    """Where the desk lives."""
-    return redirect(url_for("calendar.day"))
 
 
 @bp.get("/calendar")
@@ -72,7 +42,9 @@ def day() -> ResponseReturnValue:
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
     asked = asked_for()
-    if request.args.get("revision") == get_revision(asked.branch.id, asked.date, timezone=asked.branch.timezone):
+    branch = asked.branch
+    revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=signed_in().snapshot)
+    if request.args.get("revision") == revision:
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
 
@@ -86,36 +58,32 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
         asked.by,
         only_staff_id=(user.staff_id or NOBODY) if own else None,
         with_given_up=asked.view == "list",
+        snapshot=user.snapshot,
     )
     counts = summary(shown)
     if changed:
         announce(ngettext("Calendar updated: %(num)s visit", "Calendar updated: %(num)s visits", counts["visits"]))
     now = clock.now()
     can_book = user.role in DESK
-    context: dict[str, Any] = {
-        "asked": asked,
-        "day": shown,
-        "grid": grid_view(shown, now=now, can_book=can_book, extra=asked.booking) if asked.view == "day" else None,
-        "rows": list_view(shown) if asked.view == "list" else None,
-        "now": now,
-        "today": local_today(),
-        "one_day": dt.timedelta(days=1),
-        "new_url": new_visit_url(shown, today=local_today(), extra=asked.booking),
-        "can_book": can_book,
-        "can_choose": not own,
-    }
+    new_url = new_visit_url(shown, today=local_today(), extra=asked.booking)
     return render(
         "calendar/page.html",
         partial,
         title=f"{_('Calendar')}, {format_date(asked.date, 'medium')}",
-        # In one piece: through a chain of includes, each of its thousands of pieces would be handed on at every level.
-        drawn=Markup(render_template("calendar/_grid.html", **context)),  # noqa: S704 - a rendered template
+        drawn=draw(shown, asked, now=now, can_book=can_book, can_choose=not own, new_url=new_url),
+        asked=asked,
+        day=shown,
+        now=now,
+        today=local_today(),
+        one_day=ONE_DAY,
+        new_url=new_url,
+        can_book=can_book,
+        can_choose=not own,
         counts=counts,
         earliest=EARLIEST,
         latest=LATEST,
         legend=flag_words(),
         panel_url=_panel_url(asked),
-        **context,
     )
 
 

@@ -23,7 +23,6 @@ bp = Blueprint("invoices", __name__)
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
 
 errors.register_way_out("pay_due", "invoices.show", "invoice_id")
-errors.register_way_out("open_booking", "bookings.show", "booking_id")
 
 
 @bp.get("/sales")

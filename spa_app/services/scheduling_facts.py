@@ -1,0 +1,194 @@
+"""What stands in the calendar, read for :mod:`spa_app.services.availability`: hours, shifts, visits, blocked time."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from spa_app import clock
+from spa_app.extensions import db
+from spa_app.models import Branch, Resource, ServiceResource, Staff, StaffSkill
+from spa_app.services.availability import Facts, Span, union
+
+_IDS = ARRAY(BigInteger)
+
+_BUSY = text(
+    """
+    SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
+    FROM booking_items
+    WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
+      AND booking_id IS DISTINCT FROM CAST(:leave_out AS bigint)
+    UNION ALL
+    SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
+    WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
+      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = CAST(:leave_out AS bigint))
+    UNION ALL
+    SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
+    WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
+    UNION ALL
+    SELECT 'r', resource_id, starts_at, ends_at, kind, reason FROM blocked_times
+    WHERE resource_id = ANY(:resources) AND starts_at < :upper AND ends_at > :lower
+    ORDER BY 3, 2
+    """
+).bindparams(bindparam("staff", type_=_IDS), bindparam("resources", type_=_IDS))
+
+_HOURS = text(
+    """
+    SELECT 'week' AS what, CAST(weekday AS bigint) AS id, CAST(NULL AS date) AS date, opens_at, closes_at, '' AS reason
+    FROM branch_hours WHERE branch_id = :branch
+    UNION ALL
+    SELECT 'exception', NULL, happens_on, opens_at, closes_at, reason FROM branch_exceptions
+    WHERE branch_id = :branch AND happens_on BETWEEN :first AND :last
+    UNION ALL
+    SELECT 'shift', staff_id, works_on, starts_at, ends_at, '' FROM staff_shifts
+    WHERE staff_id = ANY(:staff) AND works_on BETWEEN :first AND :last
+    ORDER BY 4
+    """
+).bindparams(bindparam("staff", type_=_IDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A stretch that is not free, and why: ``kind`` is empty for a visit, else that of the blocked time."""
+
+    span: Span
+    kind: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Hours:
+    """When the branch is open and its therapists are at work, from a Monday to a Sunday.
+
+    ``reasons``: why the branch keeps other hours, by date. Therapists without a shift in a week are at work in its
+    opening hours.
+    """
+
+    opened: list[Span]
+    at_work: dict[int, list[Span]]
+    reasons: dict[dt.date, str]
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What is taken, by therapist and by room, each by its begin."""
+
+    staff: Mapping[int, Sequence[Taken]]
+    rooms: Mapping[int, Sequence[Taken]]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who and what a branch has for some services: in order, the therapists of each and the rooms of each type."""
+
+    names: dict[int, str]
+    staff: dict[int, list[int]]
+    rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
+
+
+def load_team(service_ids: Collection[int], branch_id: int) -> Team:
+    """The therapists and rooms of the branch that serve for each of the services. Two statements."""
+    names: dict[int, str] = {}
+    staff: dict[int, list[int]] = {one: [] for one in service_ids}
+    query = (
+        select(StaffSkill.service_id, Staff.id, Staff.full_name)
+        .join(Staff, StaffSkill.staff_id == Staff.id)
+        .where(StaffSkill.service_id.in_(service_ids), Staff.branch_id == branch_id, Staff.is_active)
+        .order_by(Staff.position, Staff.id)
+    )
+    for service_id, staff_id, name in db.session.execute(query):
+        names[staff_id] = name
+        staff[service_id].append(staff_id)
+    kinds: dict[int, dict[int, tuple[int, int, int | None, list[int]]]] = {one: {} for one in service_ids}
+    rooms = (
+        select(
+            ServiceResource.service_id,
+            ServiceResource.type_id,
+            ServiceResource.from_minutes,
+            ServiceResource.length_minutes,
+            Resource.id,
+        )
+        .outerjoin(
+            Resource,
+            (Resource.type_id == ServiceResource.type_id) & (Resource.branch_id == branch_id) & Resource.is_active,
+        )
+        .where(ServiceResource.service_id.in_(service_ids))
+        .order_by(ServiceResource.type_id, Resource.position, Resource.id)
+    )
+    for service_id, type_id, begins, length, resource_id in db.session.execute(rooms):
+        of_type = kinds[service_id].setdefault(type_id, (type_id, begins, length, []))
+        if resource_id is not None:
+            of_type[3].append(resource_id)
+    return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()})
+
+
+def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collection[int] = ()) -> Hours:
+    """Opening hours and shifts of the whole weeks that hold the two local dates. One statement."""
+    monday = first - dt.timedelta(days=first.weekday())
+    sunday = last + dt.timedelta(days=6 - last.weekday())
+    values = {"branch": branch.id, "first": monday, "last": sunday, "staff": list(staff_ids)}
+    week: dict[int, list[tuple[dt.time, dt.time]]] = defaultdict(list)
+    exceptions: dict[dt.date, list[tuple[dt.time, dt.time]]] = {}
+    reasons: dict[dt.date, str] = {}
+    shifts: dict[tuple[int, dt.date], list[Span]] = defaultdict(list)
+
+    def span(date: dt.date, begins: dt.time, ends: dt.time) -> Span:
+        return Span(clock.at_local(date, begins, branch.timezone), clock.at_local(date, ends, branch.timezone))
+
+    for what, id_, date, begins, ends, reason in db.session.execute(_HOURS, values):
+        if what == "week":
+            week[id_].append((begins, ends))
+        elif what == "shift":
+            shifts[id_, date - dt.timedelta(days=date.weekday())].append(span(date, begins, ends))
+        else:
+            periods = exceptions.setdefault(date, [])
+            reasons[date] = reasons.get(date) or reason
+            if begins is not None:
+                periods.append((begins, ends))
+    opened: list[Span] = []
+    at_work: dict[int, list[Span]] = {one: [] for one in staff_ids}
+    for offset in range(0, (sunday - monday).days, 7):
+        begin = monday + dt.timedelta(days=offset)
+        days = [begin + dt.timedelta(days=day) for day in range(7)]
+        this_week = [span(day, *hours) for day in days for hours in exceptions.get(day, week[day.weekday()])]
+        opened += this_week
+        for one, spans in at_work.items():
+            spans += shifts.get((one, begin), this_week)
+    return Hours(union(opened), {one: union(spans) for one, spans in at_work.items()}, reasons)
+
+
+def load_busy(
+    whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
+) -> Busy:
+    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement."""
+    staff: dict[int, list[Taken]] = defaultdict(list)
+    rooms: dict[int, list[Taken]] = defaultdict(list)
+    values = {
+        "staff": list(staff_ids),
+        "resources": list(resource_ids),
+        "lower": whole.lower,
+        "upper": whole.upper,
+        "leave_out": except_booking_id,
+    }
+    for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
+        (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))
+    return Busy(staff, rooms)
+
+
+def make_facts(whole: Span, hours: Hours, busy: Busy) -> Facts:
+    """The same as plain intervals, opening hours and shifts cut to ``whole``."""
+
+    def inside(spans: Sequence[Span]) -> list[Span]:
+        return [span for span in spans if span.overlaps(whole)]
+
+    return Facts(
+        whole=whole,
+        opened=inside(hours.opened),
+        at_work={one: inside(spans) for one, spans in hours.at_work.items()},
+        staff_busy={one: union(taken.span for taken in some) for one, some in busy.staff.items()},
+        room_busy={one: union(taken.span for taken in some) for one, some in busy.rooms.items()},
+        booked={one: union(taken.span for taken in some if not taken.kind) for one, some in busy.staff.items()},
+    )

@@ -1,0 +1,1 @@
+"""Blocked time: a therapist's break or leave, a closed room."""

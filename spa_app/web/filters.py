@@ -66,8 +66,8 @@ def phone(number: str | None) -> str:
 
 
 def minutes(count: int) -> str:
-    """A length of time: ``90`` as ``1:30``."""
-    return f"{count // 60}:{count % 60:02}"
+    """A length of time, as a price list has it: ``90`` as ``90 min``."""
+    return gettext("%(num)s min", num=count)
 
 
 def say(value: object) -> object:

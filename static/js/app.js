@@ -5,4 +5,5 @@ import "./places.js";
 import "./toasts.js";
 import "./results.js";
 import "./checkout.js";
+import "./draft.js";
 import "./sessions.js";

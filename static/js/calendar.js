@@ -212,8 +212,11 @@ const moveNow = () => {
   const axis = document.getElementById("calendar-axis");
   if (!line || !axis) return;
   const row = Math.round((Date.now() + skew - Date.parse(axis.dataset.start)) / ROW);
-  line.className = `cal-now r${row} s1`;
-  line.hidden = row >= Number(axis.dataset.rows);
+  // One piece beside the hours and one behind the visits of each column.
+  for (const piece of document.querySelectorAll(".cal-now")) {
+    piece.className = `cal-now r${row} s1`;
+    piece.hidden = row >= Number(axis.dataset.rows);
+  }
 };
 
 setInterval(moveNow, 30_000);

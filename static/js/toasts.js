@@ -15,6 +15,12 @@ const arm = (toast) => {
 
 const armAll = () => region.querySelectorAll("[data-toast]").forEach(arm);
 
+// What an answer says takes the place of what an earlier one said: they would pile up over the calendar.
+const takeTurns = (changes) => {
+  if (changes.some((change) => change.addedNodes.length)) region.querySelectorAll("[data-armed]:not(:hover, :focus-within)").forEach((toast) => toast.remove());
+  armAll();
+};
+
 // A message that no server could bring.
 export const showToast = (message) => {
   const toast = document.createElement("div");
@@ -37,5 +43,5 @@ document.addEventListener(
   },
   true,
 );
-new MutationObserver(armAll).observe(region, { childList: true });
+new MutationObserver(takeTurns).observe(region, { childList: true });
 armAll();

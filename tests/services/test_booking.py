@@ -134,7 +134,7 @@ def test_a_visit_needs_a_customer_and_between_one_and_ten_services(spa, book, at
         book(at("10:00"))
     with refused("items_missing", InvalidError, "items-0-service_id"):
         book(at("08:00"), *[item] * 11)
-    with refused("note_too_long", InvalidError, "note"):
+    with refused("too_long", InvalidError, "note"):
         book(at("10:00"), item, note="x" * 2001)
 
 

@@ -17,7 +17,7 @@ from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.draft import Draft, prepare, search, settle_cards
 from spa_app.web.bookings.forms import BookingForm, numbered_anew, parse_id
-from spa_app.web.bookings.place import calendar_url, in_panel, push_url, see_other, swap
+from spa_app.web.bookings.place import calendar_url, in_panel, push_url, redraw_swap, see_other, swap
 from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
 from spa_app.web.htmx import is_partial, refresh, render, toast
@@ -90,7 +90,7 @@ def find() -> ResponseReturnValue:
     place = "#panel" if request.args.get("place") == "panel" else "#main"
     return make_response(
         render_template(
-            "bookings/_found.html", form=form, found=found, redraw=swap(url_for("bookings.redraw"), target=place)
+            "bookings/_found.html", form=form, found=found, redraw=redraw_swap(url_for("bookings.redraw"), target=place)
         )
     )
 
@@ -109,11 +109,18 @@ def create() -> ResponseReturnValue:
         booking_id = run_once("book", lambda: _book(form, branch))
     except (InvalidError, ConflictError) as error:
         return _refuse(form, branch, error)
-    toast(_("%(name)s is booked.", name=get_customer_name(booking_id)))
+    words = _("%(name)s is booked.", name=get_customer_name(booking_id))
     if not is_partial():
-        # The page that a plain client goes on to reads the visit.
+        # The page that a plain client goes on to reads the visit, and offers to cancel it.
+        toast(words)
         return see_other(url_for("bookings.show", booking_id=booking_id))
     visit = require_visit(booking_id)
+    if visit.forfeits_if_cancelled:
+        toast(words)  # cancelling it would cost the customer a session: not at the slip of a finger
+    else:
+        undo_url = url_for("bookings.cancel", booking_id=booking_id)
+        fields = {"reason": _("Booked by mistake")}
+        toast(words, undo_url=undo_url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=swap(undo_url))
     refresh("bookings-changed")
     url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
     return push_url(answer_visit(visit), url)
@@ -172,7 +179,7 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
         is_manager=current_actor().is_manager,
         close_url=calendar_url(date),
         post=swap(url_for("bookings.create")),
-        redraw={**swap(url_for("bookings.redraw")), "hx-swap": "innerHTML"},
+        redraw=redraw_swap(url_for("bookings.redraw")),
     )
 
 

@@ -25,6 +25,16 @@ def swap(url: str, *, target: str | None = None) -> dict[str, str]:
     return {"hx-post": url, "hx-target": target, "hx-swap": "innerHTML scroll:top", "hx-sync": "this:replace"}
 
 
+def redraw_swap(url: str, *, target: str | None = None) -> dict[str, str]:
+    """The HTMX attributes of what has the booking form drawn anew: of several such requests the last one counts."""
+    return {**swap(url, target=target), "hx-swap": "innerHTML", "hx-sync": "closest form:replace"}
+
+
+def beside(url: str) -> dict[str, str]:
+    """The HTMX attributes of a link whose page opens in the side panel, too; none where there is no panel."""
+    return {"hx-get": url, "hx-target": "#panel"} if in_panel() else {}
+
+
 def calendar_url(date: dt.date, booking_id: int | None = None) -> str:
     """The calendar as the user has it beside the panel, else on ``date``; with a visit in its panel, or none."""
     parts = urlsplit(request.headers.get("HX-Current-URL", ""))

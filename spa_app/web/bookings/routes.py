@@ -16,7 +16,7 @@ from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import CancelForm, MoveForm, SlotsForm
-from spa_app.web.bookings.place import calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
@@ -242,6 +242,7 @@ def answer_visit(
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
         swap=swap,
+        beside=beside,
     )
 
 

@@ -1,0 +1,63 @@
+"""axe over every page, in both themes and both languages."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from spa_app.services import billing
+from spa_app.services.actor import SYSTEM
+from tests.factories import Spa, make_booking, make_card
+
+pytestmark = pytest.mark.browser
+THEMES = ("light", "dark")
+
+
+@pytest.fixture
+def pages(spa: Spa) -> list[str]:
+    """The address of each kind of page, with something on it."""
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    visit = make_booking(spa, status="completed", card=card)
+    unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    return [
+        "/customers",
+        "/customers?q=mai",
+        "/customers/new",
+        f"/customers/{spa.customer}",
+        f"/customers/{spa.customer}/treatments",
+        "/bookings/new",
+        f"/bookings/new?customer_id={spa.customer}&service_id={spa.facial}",
+        f"/bookings/{visit}",
+        f"/bookings/{visit}/slip",
+        "/slots",
+        "/sales",
+        f"/invoices/{unpaid}",
+        f"/invoices/{unpaid}/receipt",
+        "/reports/",
+        "/reports/daily",
+        "/reports/payments",
+        "/reports/sessions",
+        "/reports/owed",
+        "/nothing-here",
+    ]
+
+
+def _faults(page: Page, path: str) -> list[str]:
+    page.goto(path)
+    return [f"{path}: {fault['id']} {fault['nodes'][0]['html']}" for fault in Axe().run(page).response["violations"]]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_on_any_page(spa: Spa, log_in: Callable[..., Page], pages: list[str], theme: str):
+    page = log_in("manager", color_scheme=theme)
+
+    assert [fault for path in pages for fault in _faults(page, path)] == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_at_the_door(spa: Spa, chromium: Browser, site: str, theme: str):
+    context = chromium.new_context(base_url=site, color_scheme=theme)
+
+    assert _faults(context.new_page(), "/login") == []
+    context.close()

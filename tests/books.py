@@ -88,10 +88,30 @@ RULES = {
     "a visit's invoice does not go with its status": """
         SELECT b.id, b.status FROM bookings b
         WHERE (b.status = 'completed' AND EXISTS (
-                   SELECT FROM booking_items t WHERE t.booking_id = b.id AND t.treatment_id IS NULL)
+                   SELECT FROM booking_items t
+                   WHERE t.booking_id = b.id AND t.treatment_id IS NULL AND t.cancelled_at IS NULL)
               ) <> EXISTS (
-                   SELECT FROM invoices i
-                   WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited)""",
+                   SELECT FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.kind <> 'fee'
+                   WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited)
+           OR (b.status NOT IN ('cancelled', 'no_show') AND EXISTS (
+                   SELECT FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.kind = 'fee'
+                   WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited))""",
+    "fee revenue in the ledger is not that of the invoices": """
+        SELECT l.amount, f.amount
+        FROM (SELECT coalesce(-sum(amount), 0) AS amount FROM journal_lines WHERE account_id = 4130) l,
+             (SELECT coalesce(sum(n.amount - n.vat_amount), 0) AS amount
+              FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id
+              WHERE n.kind = 'fee' AND i.status <> 'void') f
+        WHERE l.amount <> f.amount""",
+    "a service that was cancelled alone is billed, or the last of its visit": """
+        SELECT t.id FROM booking_items t WHERE t.cancelled_at IS NOT NULL AND (
+            EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+                    WHERE l.booking_item_id = t.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited)
+            OR NOT EXISTS (
+                SELECT FROM booking_items o WHERE o.booking_id = t.booking_id AND o.cancelled_at IS NULL))""",
+    "a visit does not begin with its first service": """
+        SELECT b.id FROM bookings b WHERE b.starts_at <> (
+            SELECT min(starts_at) FROM booking_items t WHERE t.booking_id = b.id AND t.cancelled_at IS NULL)""",
     "a prepaid item has not exactly the session that its status wants": """
         SELECT t.id, b.status, live.* FROM booking_items t JOIN bookings b ON b.id = t.booking_id
         LEFT JOIN LATERAL (
@@ -100,7 +120,7 @@ RULES = {
                    count(*) FILTER (WHERE kind = 'forfeit') AS forfeited
             FROM treatment_entries WHERE booking_item_id = t.id AND closed_by_id IS NULL) live ON true
         WHERE t.booking_status <> b.status OR CASE
-            WHEN t.treatment_id IS NULL THEN held + punched + forfeited <> 0
+            WHEN t.treatment_id IS NULL OR t.cancelled_at IS NOT NULL THEN held + punched + forfeited <> 0
             WHEN b.status IN ('pending', 'confirmed', 'in_progress') THEN (held, punched, forfeited) <> (1, 0, 0)
             WHEN b.status = 'completed' THEN (held, punched, forfeited) <> (0, 1, 0)
             ELSE held + punched > 0 OR forfeited > 1 END""",

@@ -121,6 +121,14 @@ def make_branch(
     return branch
 
 
+def set_policy(branch_id: int, **values: str | int) -> None:
+    """Set a branch's policy columns, such as ``no_show_policy="fee", no_show_fee_bp=5_000``."""
+    with atomic() as session:
+        branch = session.get_one(Branch, branch_id)
+        for name, value in values.items():
+            setattr(branch, name, value)
+
+
 def make_resource_type(name: str | None = None, kind: str = "room") -> int:
     """A type of room or equipment."""
     return _add(ResourceType(name=name or f"Type {next(_serial)}", kind=kind))

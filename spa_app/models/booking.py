@@ -64,7 +64,8 @@ class BookingItem(Base):
     """One service in a visit. ``occupied`` is its time with the clean-up buffers in: what nothing else may overlap.
 
     ``booking_status`` follows the booking through the foreign key, so that the exclusion constraint can leave out the
-    visits that no longer occupy time.
+    visits that no longer occupy time. ``cancelled_at``: this service alone was taken out of the visit; it stays on
+    record, occupies nothing, and is neither punched nor invoiced.
     """
 
     __tablename__ = "booking_items"
@@ -101,10 +102,14 @@ class BookingItem(Base):
     ends_at: Mapped[dt.datetime]
     occupied: Mapped[Range[dt.datetime]] = mapped_column(TSTZRANGE)
     occupies: Mapped[bool] = mapped_column(
-        Computed("booking_status IN ('pending', 'confirmed', 'in_progress', 'completed')", persisted=True)
+        Computed(
+            "booking_status IN ('pending', 'confirmed', 'in_progress', 'completed') AND cancelled_at IS NULL",
+            persisted=True,
+        )
     )
     price_amount: Mapped[int]
     vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
+    cancelled_at: Mapped[dt.datetime | None]
 
     resources: Mapped[list["BookingItemResource"]] = relationship(
         order_by="BookingItemResource.resource_id", lazy="raise_on_sql"

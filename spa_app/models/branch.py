@@ -6,17 +6,34 @@ from sqlalchemy import CheckConstraint, ForeignKey, SmallInteger, UniqueConstrai
 from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
+from spa_app.models.policy import Policy
 
 
 class Branch(Base):
-    """One spa. Dates on its cards and reports are dates of its ``timezone``."""
+    """One spa. Dates on its cards and reports are dates of its ``timezone``.
+
+    A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
+    policy takes up to ``waiver_limit_amount``; above it a manager decides.
+    """
 
     __tablename__ = "branches"
     __table_args__ = (
         UniqueConstraint("code"),
         CheckConstraint("code ~ '^[A-Z0-9]{1,8}$'", name="code"),
-        CheckConstraint("late_cancel_policy IN ('none', 'forfeit')", name="late_cancel_policy"),
-        CheckConstraint("no_show_policy IN ('none', 'forfeit')", name="no_show_policy"),
+        CheckConstraint("late_cancel_policy IN ('none', 'forfeit', 'fee')", name="late_cancel_policy"),
+        CheckConstraint("no_show_policy IN ('none', 'forfeit', 'fee')", name="no_show_policy"),
+        CheckConstraint(
+            "late_cancel_policy <> 'fee' OR num_nonnulls(late_cancel_fee_bp, late_cancel_fee_amount) = 1",
+            name="late_cancel_fee",
+        ),
+        CheckConstraint(
+            "no_show_policy <> 'fee' OR num_nonnulls(no_show_fee_bp, no_show_fee_amount) = 1", name="no_show_fee"
+        ),
+        CheckConstraint("late_cancel_fee_bp BETWEEN 1 AND 10000", name="late_cancel_fee_bp"),
+        CheckConstraint("no_show_fee_bp BETWEEN 1 AND 10000", name="no_show_fee_bp"),
+        CheckConstraint("late_cancel_fee_amount > 0", name="late_cancel_fee_amount"),
+        CheckConstraint("no_show_fee_amount > 0", name="no_show_fee_amount"),
+        CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
     )
 
@@ -28,8 +45,23 @@ class Branch(Base):
     phone: Mapped[str | None]
     late_cancel_minutes: Mapped[int] = mapped_column(SmallInteger, server_default=text("120"))
     late_cancel_policy: Mapped[str] = mapped_column(server_default="none")
+    late_cancel_fee_bp: Mapped[int | None] = mapped_column(SmallInteger)
+    late_cancel_fee_amount: Mapped[int | None]
     no_show_policy: Mapped[str] = mapped_column(server_default="none")
+    no_show_fee_bp: Mapped[int | None] = mapped_column(SmallInteger)
+    no_show_fee_amount: Mapped[int | None]
+    waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+    @property
+    def late_cancel(self) -> Policy:
+        """What is taken for a visit cancelled less than ``late_cancel_minutes`` before its start."""
+        return Policy(self.late_cancel_policy, self.late_cancel_fee_bp, self.late_cancel_fee_amount)
+
+    @property
+    def no_show(self) -> Policy:
+        """What is taken for a visit to which the customer did not come."""
+        return Policy(self.no_show_policy, self.no_show_fee_bp, self.no_show_fee_amount)
 
 
 class BranchHours(Base):

@@ -9,7 +9,7 @@ from spa_app.extensions import Base
 
 
 class Account(Base):
-    """An account of the chart that the first migration lays down."""
+    """An account of the chart that the migrations lay down."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -30,7 +30,7 @@ class JournalEntry(Base):
     __table_args__ = (
         CheckConstraint(
             "event IN ('visit_invoiced', 'plan_sold', 'payment_taken', 'session_recognised', 'session_returned',"
-            " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported')",
+            " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged')",
             name="event",
         ),
         Index("ix_journal_entries_branch_id_posted_on", "branch_id", "posted_on"),

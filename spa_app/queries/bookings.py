@@ -25,6 +25,7 @@ from spa_app.models import (
     TreatmentEntry,
     User,
 )
+from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
 
 
@@ -82,6 +83,7 @@ class VisitItem:
     """One service of the visit, with who, where and how it is paid."""
 
     id: int
+    position: int
     service_id: int
     service_name: str
     staff_id: int
@@ -90,6 +92,7 @@ class VisitItem:
     starts_at: dt.datetime
     ends_at: dt.datetime
     price_amount: int
+    is_cancelled: bool
     card: VisitCard | None
 
 
@@ -114,7 +117,10 @@ class VisitInvoice:
 
 @dataclass(frozen=True)
 class Visit:
-    """A booking with everything that its panel tells. ``actions`` are those that its state allows at ``as_of``."""
+    """A booking with everything that its panel tells. ``actions`` are those that its state allows at ``as_of``.
+
+    ``items`` are the services that stand; those taken out one by one are the ``cancelled_items``.
+    """
 
     id: int
     branch_id: int
@@ -134,9 +140,16 @@ class Visit:
     created_by: str | None
     late_cancel_minutes: int
     late_cancel_policy: str
+    late_cancel_fee_bp: int | None
+    late_cancel_fee_amount: int | None
+    no_show_policy: str
+    no_show_fee_bp: int | None
+    no_show_fee_amount: int | None
+    waiver_limit_amount: int
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
+    cancelled_items: tuple[VisitItem, ...]
     invoices: tuple[VisitInvoice, ...]
 
     @property
@@ -163,10 +176,8 @@ class Visit:
     @property
     def due_amount(self) -> int:
         """What the customer has to pay for this visit as things stand, in minor units; cards cover the rest."""
-        if self.status == "completed":
+        if self.status in ("completed", "cancelled", "no_show"):
             return sum(invoice.due_amount for invoice in self.invoices)
-        if self.status in ("cancelled", "no_show"):
-            return 0
         return sum(item.price_amount for item in self.items if item.card is None)
 
     @property
@@ -175,10 +186,21 @@ class Visit:
         return any(item.card for item in self.items)
 
     @property
-    def forfeits_if_cancelled(self) -> bool:
-        """Whether the branch's policy takes the sessions of a visit that is cancelled now."""
-        late = self.as_of > self.starts_at - dt.timedelta(minutes=self.late_cancel_minutes)
-        return self.has_card and late and self.late_cancel_policy == "forfeit"
+    def taken_if_cancelled(self) -> Taking:
+        """What the branch's policy takes when the visit is cancelled now."""
+        if self.as_of <= self.starts_at - dt.timedelta(minutes=self.late_cancel_minutes):
+            return NOTHING
+        policy = Policy(self.late_cancel_policy, self.late_cancel_fee_bp, self.late_cancel_fee_amount)
+        return policy.takes(self._priced)
+
+    @property
+    def taken_if_no_show(self) -> Taking:
+        """What the branch's policy takes when the customer does not come."""
+        return Policy(self.no_show_policy, self.no_show_fee_bp, self.no_show_fee_amount).takes(self._priced)
+
+    @property
+    def _priced(self) -> list[tuple[int, bool]]:
+        return [(item.price_amount, item.card is not None) for item in self.items]
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -194,8 +216,18 @@ class Visit:
         return ("undo-complete",) if self.status == "completed" else ("undo-cancel",)
 
     @property
+    def can_edit_items(self) -> bool:
+        """Whether services can be added, changed and cancelled one by one."""
+        return self.status in ("pending", "confirmed")
+
+    @property
+    def can_change_payment(self) -> bool:
+        """Whether a card can still take over from the customer, or the customer from a card."""
+        return self.can_edit_items or self.status == "in_progress"
+
+    @property
     def undo_needs_manager(self) -> bool:
-        """Whether taking the completion back would credit an invoice on which money was taken."""
+        """Whether taking back what was done would credit an invoice on which money was taken."""
         return self.invoice is not None and self.invoice.paid_amount > 0
 
     def is_treated_by(self, staff_id: int | None) -> bool:
@@ -225,6 +257,12 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
             User.full_name.label("created_by"),
             Branch.late_cancel_minutes,
             Branch.late_cancel_policy,
+            Branch.late_cancel_fee_bp,
+            Branch.late_cancel_fee_amount,
+            Branch.no_show_policy,
+            Branch.no_show_fee_bp,
+            Branch.no_show_fee_amount,
+            Branch.waiver_limit_amount,
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
@@ -234,12 +272,14 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     ).one_or_none()
     if row is None:
         return None
+    items = _items(booking_id)
     values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(values[:18]),
+        **dict(values[:24]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in values[18:])),
-        items=_items(booking_id),
+        customer=VisitCustomer(*(value for _, value in values[24:])),
+        items=tuple(item for item in items if not item.is_cancelled),
+        cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
     )
 
@@ -305,6 +345,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
     rows = db.session.execute(
         select(
             BookingItem.id,
+            BookingItem.position,
             BookingItem.service_id,
             Service.name.label("service_name"),
             BookingItem.staff_id,
@@ -312,6 +353,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
             BookingItem.starts_at,
             BookingItem.ends_at,
             BookingItem.price_amount,
+            BookingItem.cancelled_at.is_not(None).label("is_cancelled"),
             CustomerTreatment.id.label("card_id"),
             covered.name.label("card_service"),
             CustomerTreatment.total_sessions,
@@ -363,6 +405,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
         items.append(
             VisitItem(
                 id=row.id,
+                position=row.position,
                 service_id=row.service_id,
                 service_name=row.service_name,
                 staff_id=row.staff_id,
@@ -371,6 +414,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
                 starts_at=row.starts_at,
                 ends_at=row.ends_at,
                 price_amount=row.price_amount,
+                is_cancelled=row.is_cancelled,
                 card=card,
             )
         )

@@ -219,7 +219,7 @@ def _revision_query() -> Select[Any]:
             BookingItem.id,
         )
         .select_from(Booking)
-        .join(BookingItem, BookingItem.booking_id == Booking.id)
+        .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
         .join(Customer, Customer.id == Booking.customer_id)
         .outerjoin(CustomerTreatment, CustomerTreatment.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
@@ -370,7 +370,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Customer.allergies,
         )
         .select_from(Booking)
-        .join(BookingItem, BookingItem.booking_id == Booking.id)
+        .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
         .join(Customer, Customer.id == Booking.customer_id)
         .join(Service, Service.id == BookingItem.service_id)
         .join(Staff, Staff.id == BookingItem.staff_id)

@@ -75,6 +75,39 @@ def invoice_visit(*, branch: Branch, customer_id: int, booking_id: int, lines: S
     return invoice.id
 
 
+def charge_fee(
+    *, branch: Branch, customer_id: int, booking_id: int, description: str, amount: int, actor: Actor
+) -> int:
+    """Issue the invoice of what a policy takes for a visit that does not take place, and return its id.
+
+    ``amount`` is in minor units and holds no VAT: the fee makes good a loss, nothing is supplied for it.
+    ``description`` is a msgid, translated where it is shown. The caller holds the booking's lock. Raises
+    :class:`ConflictError` when the visit has a live invoice already.
+    """
+    invoice = _issue(
+        branch=branch,
+        customer_id=customer_id,
+        booking_id=booking_id,
+        lines=[Line("fee", description, amount, 0)],
+        actor=actor,
+    )
+    ledger.post(
+        "fee_charged",
+        branch=branch,
+        actor=actor,
+        invoice_id=invoice.id,
+        postings=[Posting(Account.RECEIVABLE, amount), Posting(Account.FEE_REVENUE, -amount)],
+    )
+    audit.record(
+        "fee_charged",
+        entity="invoice",
+        entity_id=invoice.id,
+        actor=actor,
+        after={"booking_id": booking_id, "amount": amount},
+    )
+    return invoice.id
+
+
 def sell_plan(*, customer_id: int, plan_id: int, branch_id: int, actor: Actor) -> int:
     """Sell a plan: one invoice, and a card for each service in it, its value shared by list price.
 
@@ -167,7 +200,7 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
         if invoice.booking_id is not None:
             raise WrongStateError(
                 "undo_visit_instead",
-                N_("Invoice %(number)s bills a visit: undo its completion instead."),
+                N_("Invoice %(number)s bills a visit: take back there what was done."),
                 ways_out=(WayOut("open_booking", N_("Open the visit"), {"booking_id": invoice.booking_id}),),
                 number=invoice.number,
             )
@@ -178,7 +211,7 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
 
 
 def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, actor: Actor) -> None:
-    """Take back the invoice of a visit whose completion is undone: void it, or credit it once money was taken.
+    """Take back the invoice of a visit whose completion or cancellation is undone: void it, credit it once paid on.
 
     The caller holds the booking and its cards locked; locks the invoice, then the customer. Crediting is a manager's
     act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice: does nothing.
@@ -305,6 +338,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
     lines = db.session.execute(select(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id)).scalars().all()
     customer = lock_customer(invoice.customer_id)
     paid, total, vat = invoice.paid_amount, invoice.total_amount, invoice.vat_amount
+    fees = sum(line.amount for line in lines if line.kind == "fee")
     note = Invoice(
         branch_id=branch.id,
         customer_id=invoice.customer_id,
@@ -347,7 +381,8 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
         invoice_id=note.id,
         reverses_id=_sale_entries(invoice.id)[0],
         postings=[
-            Posting(Account.SERVICE_REVENUE, total - vat),
+            Posting(Account.SERVICE_REVENUE, total - vat - fees),
+            Posting(Account.FEE_REVENUE, fees),
             Posting(Account.VAT, vat),
             Posting(Account.STORE_CREDIT, -paid, customer_id=customer.id),
             Posting(Account.RECEIVABLE, paid - total),
@@ -365,6 +400,6 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
 
 def _sale_entries(invoice_id: int) -> list[int]:
     query = select(JournalEntry.id).where(
-        JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(("visit_invoiced", "plan_sold"))
+        JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(("visit_invoiced", "plan_sold", "fee_charged"))
     )
     return list(db.session.execute(query).scalars())

@@ -14,7 +14,7 @@ from spa_app.services.actor import Actor
 
 
 class Account(IntEnum):
-    """The chart of accounts; the value is both the account's id and its code (first migration)."""
+    """The chart of accounts; the value is both the account's id and its code (migrations)."""
 
     CASH = 1110
     CARD = 1120
@@ -27,6 +27,7 @@ class Account(IntEnum):
     OPENING_BALANCE = 3110
     SERVICE_REVENUE = 4110
     BREAKAGE_REVENUE = 4120
+    FEE_REVENUE = 4130
 
 
 METHOD_ACCOUNTS = {

@@ -138,7 +138,8 @@ CHECKS: dict[str, tuple[str, str]] = {
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """
         SELECT i.id, concat_ws('/', coalesce(e.holds, 0), coalesce(e.punches, 0)) AS stored,
-               CASE WHEN i.booking_status IN ('pending', 'confirmed', 'in_progress') THEN '1/0'
+               CASE WHEN i.cancelled_at IS NOT NULL THEN '0/0'
+                    WHEN i.booking_status IN ('pending', 'confirmed', 'in_progress') THEN '1/0'
                     WHEN i.booking_status = 'completed' THEN '0/1' ELSE '0/0 or 0/1' END AS computed
         FROM booking_items i
         LEFT JOIN (
@@ -148,6 +149,7 @@ CHECKS: dict[str, tuple[str, str]] = {
             FROM treatment_entries WHERE closed_by_id IS NULL GROUP BY booking_item_id
         ) e ON e.booking_item_id = i.id
         WHERE i.treatment_id IS NOT NULL AND NOT CASE
+            WHEN i.cancelled_at IS NOT NULL THEN coalesce(e.holds, 0) + coalesce(e.punches, 0) = 0
             WHEN i.booking_status IN ('pending', 'confirmed', 'in_progress')
                 THEN coalesce(e.holds, 0) = 1 AND coalesce(e.punches, 0) = 0
             WHEN i.booking_status = 'completed' THEN coalesce(e.holds, 0) = 0 AND coalesce(e.punches, 0) = 1
@@ -159,10 +161,35 @@ CHECKS: dict[str, tuple[str, str]] = {
         """
         SELECT b.id, count(DISTINCT i.id) AS stored, count(DISTINCT v.id) AS computed
         FROM bookings b
-        JOIN booking_items i ON i.booking_id = b.id AND i.treatment_id IS NULL
+        JOIN booking_items i ON i.booking_id = b.id AND i.treatment_id IS NULL AND i.cancelled_at IS NULL
         LEFT JOIN invoices v ON v.booking_id = b.id AND v.kind = 'invoice' AND v.status <> 'void' AND NOT v.is_credited
         WHERE b.status = 'completed'
         GROUP BY b.id HAVING count(DISTINCT v.id) <> 1
+        """,
+    ),
+    "visit_fee": (
+        "booking {id}: {stored} fees of a policy are charged, but it is {computed}",
+        """
+        SELECT b.id, count(DISTINCT v.id) AS stored, b.status AS computed
+        FROM bookings b
+        JOIN invoices v ON v.booking_id = b.id AND v.kind = 'invoice' AND v.status <> 'void' AND NOT v.is_credited
+        JOIN invoice_lines l ON l.invoice_id = v.id AND l.kind = 'fee'
+        WHERE b.status NOT IN ('cancelled', 'no_show')
+        GROUP BY b.id
+        """,
+    ),
+    "fee_revenue": (
+        "branch {id}: fees of {stored} stand on its invoices, the ledger says {computed}",
+        """
+        SELECT b.id, coalesce(f.amount, 0) AS stored, coalesce(r.amount, 0) AS computed
+        FROM branches b
+        LEFT JOIN (SELECT v.branch_id, sum(l.amount - l.vat_amount) AS amount
+                   FROM invoice_lines l JOIN invoices v ON v.id = l.invoice_id
+                   WHERE l.kind = 'fee' AND v.status <> 'void' GROUP BY v.branch_id) f ON f.branch_id = b.id
+        LEFT JOIN (SELECT e.branch_id, -sum(l.amount) AS amount
+                   FROM journal_lines l JOIN journal_entries e ON e.id = l.entry_id
+                   WHERE l.account_id = 4130 GROUP BY e.branch_id) r ON r.branch_id = b.id
+        WHERE coalesce(f.amount, 0) <> coalesce(r.amount, 0)
         """,
     ),
 }

@@ -6,8 +6,11 @@ from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
+from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
+from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
+from spa_app.web.calendar import sheet
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
@@ -22,7 +25,10 @@ AREAS = (
     health,
     invoices,
     reports,
+    series,
+    sheet,
     treatments,
+    walk_in,
 )
 
 

@@ -55,9 +55,9 @@ class Gate:
         self._open.set()
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> Gate:
-    """Put a gate behind a function that reads what a decision is then made on."""
-    gate = Gate()
+def stop_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, gate: Gate | None = None) -> Gate:
+    """Put a gate (a new one, or one that stands elsewhere too) behind a function that reads what decides."""
+    gate = gate or Gate()
     read = getattr(owner, name)
 
     def read_and_stop(*args: Any, **kwargs: Any) -> Any:

@@ -294,7 +294,7 @@ RACES = [
 def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 50 if guards == GUARDS[0] else 6
     url = fresh_database()
-    app = _make_app(settings, url, number)
+    app = make_app(settings, url, number)
     with app.app_context():
         spa = factories.make_spa()
         clients = which.clients(spa, number)
@@ -332,7 +332,7 @@ def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, 
 def test_identical_payment_posts_pay_once(keyed, settings, fresh_database, monkeypatch, record_property):
     number = 50 if keyed else 6
     url = fresh_database()
-    app = _make_app(settings, url, number)
+    app = make_app(settings, url, number)
     with app.app_context():
         spa = factories.make_spa()
         invoice = _open_invoice(spa)
@@ -370,7 +370,7 @@ def test_a_visit_and_a_blocked_time_never_meet(what, locked, settings, fresh_dat
     """Some book a stretch and some block it: one visit, or any number of blocks; without the locks, both."""
     number = 50 if locked else 6
     url = fresh_database()
-    app = _make_app(settings, url, number)
+    app = make_app(settings, url, number)
     with app.app_context():
         spa = factories.make_spa()
         at = factories.tomorrow_at(spa.branch, "10:00")
@@ -418,7 +418,8 @@ def test_a_visit_and_a_blocked_time_never_meet(what, locked, settings, fresh_dat
     assert said.keys() <= {"done", "visit_in_the_way", "staff_blocked", "room_closed", "staff_busy"}
 
 
-def _make_app(settings, url, number):
+def make_app(settings, url, number):
+    """The application on a database, with a connection for each of so many clients."""
     app = create_app(replace(settings, database_url=url))
     with app.app_context():
         db.engine.dispose()

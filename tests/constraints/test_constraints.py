@@ -36,9 +36,18 @@ BREAKING_UPDATES = {
     "ck_branch_hours_order": "branch_hours SET closes_at = opens_at",
     "ck_branch_hours_weekday": "branch_hours SET weekday = 7",
     "ck_branches_code": "branches SET code = 'q 1'",
+    "ck_branches_late_cancel_fee": (
+        "branches SET late_cancel_policy = 'fee', late_cancel_fee_bp = 5000, late_cancel_fee_amount = 100000"
+    ),
+    "ck_branches_late_cancel_fee_amount": "branches SET late_cancel_fee_amount = 0",
+    "ck_branches_late_cancel_fee_bp": "branches SET late_cancel_fee_bp = 10001",
     "ck_branches_late_cancel_minutes": "branches SET late_cancel_minutes = -1",
     "ck_branches_late_cancel_policy": "branches SET late_cancel_policy = 'x'",
+    "ck_branches_no_show_fee": "branches SET no_show_policy = 'fee'",
+    "ck_branches_no_show_fee_amount": "branches SET no_show_fee_amount = -1",
+    "ck_branches_no_show_fee_bp": "branches SET no_show_fee_bp = 0",
     "ck_branches_no_show_policy": "branches SET no_show_policy = 'x'",
+    "ck_branches_waiver_limit": "branches SET waiver_limit_amount = -1",
     "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
     "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
     "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",
@@ -200,6 +209,14 @@ BREAKING_STATEMENTS = {
         (
             "INSERT INTO payments (invoice_id, branch_id, method, amount, tendered_amount)"
             " SELECT min(id), min(branch_id), 'cash', 1, 1 FROM invoices",
+        ),
+    ),
+    "tr_bookings_version": (
+        "tr_bookings_version",
+        (
+            "UPDATE bookings SET note = 'lost'",
+            "UPDATE bookings SET version = version + 2",
+            "UPDATE bookings SET version = version - 1",
         ),
     ),
     "tr_journal_entries_balanced": (

@@ -11,7 +11,7 @@ from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
 from spa_app.services import bookings, expiry, payments, reconciliation
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card
+from tests.factories import Spa, make_booking, make_card, set_policy
 
 
 @pytest.fixture
@@ -29,6 +29,8 @@ def busy_spa(spa: Spa) -> Spa:
     bookings.complete(paid, actor=SYSTEM)
     (again,) = db.session.execute(text("SELECT max(id) FROM invoices")).one()
     payments.take_payment(again, method="store_credit", amount=200_000, actor=SYSTEM)
+    set_policy(spa.branch, no_show_policy="fee", no_show_fee_bp=5_000)
+    make_booking(spa, starts_at=soon - dt.timedelta(hours=10), status="no_show")
     make_card(spa.customer, None, branch_id=spa.branch, expiry_date=dt.date(2020, 1, 1))
     expiry.expire_due()
     return spa
@@ -67,6 +69,8 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("UPDATE customers SET credit_amount = credit_amount + 1 WHERE credit_amount > 0", "store_credit"),
         ("UPDATE treatment_entries SET closed_by_id = id WHERE kind = 'punch'", "visit_sessions"),
         ("DELETE FROM invoices WHERE status = 'partly_paid'", "visit_invoice"),
+        ("UPDATE bookings SET status = 'confirmed' WHERE status = 'no_show'", "visit_fee"),
+        ("UPDATE journal_lines SET account_id = 4110 WHERE account_id = 4130", "fee_revenue"),
     ],
 )
 def test_each_fault_is_named(busy_spa: Spa, statement: str, code: str):

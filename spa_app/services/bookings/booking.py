@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 
 from spa_app import clock
-from spa_app.errors import N_, ConflictError, InvalidError
+from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, Service
 from spa_app.services import audit, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, lock_cards_of, require_status
+from spa_app.services.bookings.visit import (
+    list_items,
+    list_resource_ids,
+    lock_booking,
+    lock_cards_of,
+    require_status,
+    require_version,
+)
 from spa_app.services.scheduling import Need, Place, Placement, Wish
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
@@ -109,7 +116,7 @@ def book(
                 "entered_late": is_late,
             },
         )
-        _record_override(booking, placement, actor=actor)
+        record_override(booking, placement, actor=actor)
         if not tentative and not is_late:
             outbox.add("booking_confirmed", {"booking_id": booking.id})
         return booking.id
@@ -137,10 +144,8 @@ def move(
             actor.require_manager()
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed")
-        if version is not None and version != booking.version:
-            raise ConflictError(
-                "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
-            )
+        if version is not None:
+            require_version(booking, version)
         branch = session.get_one(Branch, booking.branch_id)
         is_late = check_start(starts_at, actor=actor)
         items = list_items(booking_id)
@@ -163,7 +168,7 @@ def move(
         )
         places = placement.places
         before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
-        _replace_places(items, needs, places, later=shift > dt.timedelta())
+        replace_places(items, needs, places, later=shift > dt.timedelta())
         booking.starts_at = starts_at
         if shift:
             booking.entered_late = is_late
@@ -185,7 +190,7 @@ def move(
             before=before,
             after={"starts_at": starts_at.isoformat(), "staff": [place.staff_id for place in places]},
         )
-        _record_override(booking, placement, actor=actor)
+        record_override(booking, placement, actor=actor)
         return booking.id
 
 
@@ -226,13 +231,14 @@ def _add_items(
     db.session.add_all(rows)
     db.session.flush()
     for row, place in zip(rows, places, strict=True):
-        _add_resources(row.id, place)
+        add_resources(row.id, place)
     return rows
 
 
-def _replace_places(
+def replace_places(
     items: Sequence[BookingItem], needs: Sequence[Need], places: Sequence[Place], *, later: bool
 ) -> None:
+    """Bring a visit's items to the times and places found for them. ``later``: none of them begins earlier now."""
     ids = [item.id for item in items]
     db.session.execute(delete(BookingItemResource).where(BookingItemResource.booking_item_id.in_(ids)))
     together = list(zip(items, needs, places, strict=True))
@@ -244,10 +250,11 @@ def _replace_places(
         item.occupied = need.occupied.as_range
         db.session.flush()
     for item, place in zip(items, places, strict=True):
-        _add_resources(item.id, place)
+        add_resources(item.id, place)
 
 
-def _record_override(booking: Booking, placement: Placement, *, actor: Actor) -> None:
+def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> None:
+    """Note in the audit log what a manager's choice set aside, if it did."""
     if placement.overridden:
         audit.record(
             "booking_hours_overridden",
@@ -258,7 +265,8 @@ def _record_override(booking: Booking, placement: Placement, *, actor: Actor) ->
         )
 
 
-def _add_resources(item_id: int, place: Place) -> None:
+def add_resources(item_id: int, place: Place) -> None:
+    """Give an item the rooms and machines of its place."""
     db.session.add_all(
         BookingItemResource(booking_item_id=item_id, resource_id=resource_id, occupied=span.as_range, occupies=True)
         for resource_id, span in place.rooms

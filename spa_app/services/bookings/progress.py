@@ -1,7 +1,7 @@
 """A visit on its way: confirm, arrive, start, complete."""
 
 from spa_app import clock
-from spa_app.errors import N_, WrongStateError
+from spa_app.errors import N_, ConflictError, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Service
 from spa_app.services import audit, billing, outbox, treatments
@@ -58,7 +58,11 @@ def complete(booking_id: int, *, actor: Actor) -> int:
         branch = db.session.get_one(Branch, booking.branch_id)
         items = list_items(booking_id)
         for item, card in lock_cards_of(items):
-            treatments.punch_session(card, item_id=item.id, branch=branch, actor=actor)
+            try:
+                treatments.punch_session(card, item_id=item.id, branch=branch, actor=actor)
+            except ConflictError as error:
+                error.field = f"items-{item.position - 1}-treatment_id"  # which of the services is meant
+                raise
         lines = [_line(item) for item in items if item.treatment_id is None]
         if lines:
             billing.invoice_visit(

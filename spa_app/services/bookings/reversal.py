@@ -8,9 +8,11 @@ from sqlalchemy import select
 from spa_app import clock
 from spa_app.errors import N_, WrongStateError
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, Branch, TreatmentEntry
+from spa_app.models import BookingItem, Branch, TreatmentEntry
+from spa_app.models.policy import Policy
 from spa_app.services import billing, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
+from spa_app.services.bookings.policy import LATE_CANCEL_FEE, NO_SHOW_FEE, give_up
 from spa_app.services.bookings.visit import (
     change_status,
     list_items,
@@ -22,11 +24,11 @@ from spa_app.services.texts import REASON_LENGTH, clean_text, required_reason
 from spa_app.services.transaction import atomic
 
 
-def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
-    """Cancel a visit: its reserved sessions go back, or are forfeited when it is late and the branch says so.
+def cancel(booking_id: int, *, reason: str, actor: Actor, waive_reason: str | None = None) -> int:
+    """Cancel a visit: its reserved sessions go back; a late one follows the branch's policy, unless that is waived.
 
-    Locks the booking, then its cards. Raises :class:`InvalidError` without a reason, :class:`WrongStateError` when the
-    visit is over.
+    Locks the booking, its cards, then the invoice counter. Raises :class:`InvalidError` without a reason,
+    :class:`WrongStateError` when the visit is over, and what :func:`give_up` raises about a waiver.
     """
     with atomic():
         reason = required_reason(reason)
@@ -34,8 +36,15 @@ def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
         require_status(booking, "pending", "confirmed", "in_progress")
         branch = db.session.get_one(Branch, booking.branch_id)
         is_late = clock.now() > booking.starts_at - dt.timedelta(minutes=branch.late_cancel_minutes)
-        forfeits = is_late and branch.late_cancel_policy == "forfeit"
-        _give_up(booking, branch, forfeits=forfeits, reason=reason, actor=actor)
+        give_up(
+            booking,
+            branch.late_cancel if is_late else Policy("none"),
+            branch=branch,
+            fee=LATE_CANCEL_FEE,
+            reason=reason,
+            waive_reason=waive_reason,
+            actor=actor,
+        )
         booking.cancelled_at = clock.now()
         booking.cancel_reason = reason
         change_status(booking, "cancelled", "booking_cancelled", reason=reason, actor=actor)
@@ -43,8 +52,11 @@ def cancel(booking_id: int, *, reason: str, actor: Actor) -> int:
         return booking.id
 
 
-def mark_no_show(booking_id: int, *, actor: Actor) -> int:
-    """Note that the customer did not come: only after the start time. Sessions go back or are forfeited by policy."""
+def mark_no_show(booking_id: int, *, actor: Actor, waive_reason: str | None = None) -> int:
+    """Note that the customer did not come, only after the start time; the branch's policy follows, unless waived.
+
+    Locks the booking, its cards, then the invoice counter. Raises what :func:`give_up` raises about a waiver.
+    """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "confirmed")
@@ -55,7 +67,15 @@ def mark_no_show(booking_id: int, *, actor: Actor) -> int:
                 starts_at=booking.starts_at,
             )
         branch = db.session.get_one(Branch, booking.branch_id)
-        _give_up(booking, branch, forfeits=branch.no_show_policy == "forfeit", reason="no-show", actor=actor)
+        give_up(
+            booking,
+            branch.no_show,
+            branch=branch,
+            fee=NO_SHOW_FEE,
+            reason="no-show",
+            waive_reason=waive_reason,
+            actor=actor,
+        )
         change_status(booking, "no_show", "booking_no_show", actor=actor)
         return booking.id
 
@@ -82,8 +102,9 @@ def undo_complete(booking_id: int, *, actor: Actor, reason: str = "") -> int:
 def undo_cancel(booking_id: int, *, actor: Actor) -> int:
     """Bring a cancelled or missed visit back as confirmed, if its place and its sessions are still free.
 
-    Locks the booking, therapists, rooms, then cards. What the policy took comes back. Raises :class:`SlotTakenError`
-    and, at the card, what booking it anew would raise.
+    Locks the booking, therapists, rooms, cards, then the fee's invoice. What the policy took comes back: a paid fee
+    needs a manager (:class:`NotAllowedError`) and becomes a credit note. Raises :class:`SlotTakenError` and, at the
+    card, what booking it anew would raise.
     """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
@@ -105,15 +126,8 @@ def undo_cancel(booking_id: int, *, actor: Actor) -> int:
                 card, customer_id=booking.customer_id, service_id=item.service_id, visit_on=visit_on, field=field
             )
             treatments.hold_session(card, item_id=item.id, actor=actor, field=field)
+        billing.withdraw_visit_invoice(booking.id, branch=branch, reason="undo", actor=actor)
         return booking.id
-
-
-def _give_up(booking: Booking, branch: Branch, *, forfeits: bool, reason: str, actor: Actor) -> None:
-    for item, card in lock_cards_of(list_items(booking.id)):
-        if forfeits:
-            treatments.forfeit_session(card, item_id=item.id, branch=branch, actor=actor, reason=reason)
-        else:
-            treatments.release_hold(card, item_id=item.id, actor=actor, reason=reason)
 
 
 def _forfeited(items: Sequence[BookingItem]) -> set[int]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, bindparam, select
 from sqlalchemy.orm import contains_eager
 
-from spa_app.errors import N_, NotFoundError, Word, WrongStateError
+from spa_app.errors import N_, ConflictError, NotFoundError, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, CustomerTreatment
 from spa_app.services import audit, treatments
@@ -31,7 +31,7 @@ _BOOKING = (
 )
 _ITEMS = (
     select(BookingItem)
-    .where(BookingItem.booking_id == _BOOKING_ID)
+    .where(BookingItem.booking_id == _BOOKING_ID, BookingItem.cancelled_at.is_(None))
     .order_by(BookingItem.position)
     .execution_options(populate_existing=True)
 )
@@ -62,8 +62,16 @@ def require_status(booking: Booking, *allowed: str) -> None:
         )
 
 
+def require_version(booking: Booking, version: int) -> None:
+    """Raise :class:`ConflictError` unless the visit still is what the caller's screen showed."""
+    if version != booking.version:
+        raise ConflictError(
+            "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
+        )
+
+
 def list_items(booking_id: int) -> Sequence[BookingItem]:
-    """The visit's items in order, fresh."""
+    """The visit's items in order, fresh; without those that were cancelled alone."""
     return db.session.execute(_ITEMS, {"booking_id": booking_id}).scalars().all()
 
 

@@ -64,7 +64,7 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
         item.card_for.data = key
         if redo:
             item.treatment_id.errors = []
-        item.treatment_id.offer([(card.id, _card_label(card)) for card in fitting], none=_("Paid at the desk"))
+        item.treatment_id.offer([(card.id, card_label(card)) for card in fitting], none=_("Paid at the desk"))
         card = next((card for card in fitting if card.id == item.treatment_id.data), None)
         if card:
             taken[card.id] += 1
@@ -159,7 +159,8 @@ def _notes(chosen: list[CardChoice | None]) -> list[str]:
     return notes
 
 
-def _card_label(card: CardChoice) -> str:
+def card_label(card: CardChoice) -> str:
+    """A card as a choice of a form: what it is good for and how many sessions are left."""
     name = card.service_name or _("Any service")
     left = ngettext("%(num)s left", "%(num)s left", card.free)
     return f"{_('Card')} #{card.id} · {name} · {left}"

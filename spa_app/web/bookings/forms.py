@@ -217,7 +217,7 @@ class MoveForm(Form):
 
 
 class CancelForm(Form):
-    """Why a visit is cancelled."""
+    """Why a visit is cancelled, and why the branch's policy is waived if it is."""
 
     reason = StringField(
         _l("Why is it cancelled?"),
@@ -225,6 +225,36 @@ class CancelForm(Form):
         id="cancel-reason",
         render_kw={"list": "cancel-reasons", "autocomplete": "off"},
     )
+    waive = BooleanField(_l("Waive it this time"), id="cancel-waive")
+    waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="cancel-waive_reason")
+
+
+class NoShowForm(Form):
+    """Whether the branch's policy for a customer who did not come is waived, and why."""
+
+    waive = BooleanField(_l("Waive it this time"), id="no-show-waive")
+    waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="no-show-waive_reason")
+
+
+class VersionForm(Form):
+    """What the user has seen of a visit when they acted on one of its services."""
+
+    version = IntegerField(widget=HiddenInput(), validators=[InputRequired()], id="item-version")
+
+
+class PaymentForm(VersionForm):
+    """How one service of a visit is paid: by a card, or (empty) by the customer."""
+
+    treatment_id = IdField(_l("Paid by"), [Optional()], id="item-treatment_id")
+
+
+class ItemEditForm(PaymentForm):
+    """One service of a visit, changed or added."""
+
+    service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
+    staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
+    resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")
+    override_hours = BooleanField(OVERRIDE_LABEL, id="item-override_hours")
 
 
 class SlotsForm(Form):

@@ -1,7 +1,7 @@
 """What the desk can do about a refusal, as links and buttons of the page it happened on."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask_babel import gettext
 
@@ -13,11 +13,13 @@ from spa_app.web.security import local_timezone
 
 @dataclass(frozen=True)
 class Way:
-    """One way out: a link (``url``), a button of the form (``do``), or plain words."""
+    """One way out: a link (``url``), a button of the form (``do``), a form of its own (``post``), or plain words."""
 
     label: str
     url: str | None = None
     do: str | None = None
+    post: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
 from spa_app.services import bookings
 from spa_app.services.scheduling import Slot, Wish, find_slots
-from spa_app.web import errors
+from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.forms import CancelForm, MoveForm, SlotsForm
+from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
+from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
 from spa_app.web.bookings.place import beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
 from spa_app.web.htmx import is_partial, refresh, render, toast
@@ -87,8 +88,17 @@ def complete(booking_id: int) -> ResponseReturnValue:
 @bp.post("/bookings/<int:booking_id>/no-show")
 @roles(*DESK)
 def no_show(booking_id: int) -> ResponseReturnValue:
-    """Note that the customer did not come."""
-    return _act(booking_id, "no-show", lambda: bookings.mark_no_show(booking_id, actor=current_actor()))
+    """Note that the customer did not come; ``waive`` with a ``waive_reason`` sets the branch's policy aside."""
+    visit = require_visit(booking_id)
+    form = NoShowForm()
+    if not form.validate():
+        return answer_visit(visit, 422, no_show_form=form)
+    return _act(
+        booking_id,
+        "no-show",
+        lambda: bookings.mark_no_show(booking_id, waive_reason=waived(form), actor=current_actor()),
+        no_show_form=form,
+    )
 
 
 @bp.post("/bookings/<int:booking_id>/undo-complete")
@@ -113,7 +123,7 @@ def undo_cancel(booking_id: int) -> ResponseReturnValue:
 @bp.post("/bookings/<int:booking_id>/cancel")
 @roles(*DESK)
 def cancel(booking_id: int) -> ResponseReturnValue:
-    """Cancel, with a ``reason``; 422 at it when it is missing."""
+    """Cancel, with a ``reason``; 422 at it when it is missing. ``waive`` and ``waive_reason`` as for a no-show."""
     visit = require_visit(booking_id)
     form = CancelForm()
     if not form.validate():
@@ -122,7 +132,7 @@ def cancel(booking_id: int) -> ResponseReturnValue:
     return _act(
         booking_id,
         "cancel",
-        lambda: bookings.cancel(booking_id, reason=reason, actor=current_actor()),
+        lambda: bookings.cancel(booking_id, reason=reason, waive_reason=waived(form), actor=current_actor()),
         cancel_form=form,
     )
 
@@ -200,6 +210,11 @@ def slots() -> ResponseReturnValue:
     )
 
 
+def waived(form: CancelForm | NoShowForm) -> str | None:
+    """Why the branch's policy is waived, as services take it: None where it is not."""
+    return (form.waive_reason.data or "") if form.waive.data else None
+
+
 def require_visit(booking_id: int) -> Visit:
     """The visit, with the request about its branch from here on. NotFoundError, or NotAllowedError for a therapist."""
     user = signed_in()
@@ -219,11 +234,13 @@ def answer_visit(
     refusal: Refusal | None = None,
     move_form: MoveForm | None = None,
     cancel_form: CancelForm | None = None,
+    no_show_form: NoShowForm | None = None,
+    edit: ItemEdit | None = None,
     slots: list[Slot] | None = None,
 ) -> Response:
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
     acts = signed_in().role in DESK
-    opened = "move" if move_form else "cancel" if cancel_form else ""
+    opened = "move" if move_form else "cancel" if cancel_form else "no-show" if no_show_form else ""
     if acts and "move" in visit.actions:
         move_form = _offer(move_form or _as_it_is(visit), visit)
     return render(
@@ -238,6 +255,8 @@ def answer_visit(
         opened=opened,
         move_form=move_form,
         cancel_form=cancel_form or CancelForm(formdata=None),
+        no_show_form=no_show_form or NoShowForm(formdata=None),
+        edit=edit,
         slots=slots or [],
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
@@ -253,6 +272,7 @@ def _act(
     *,
     move_form: MoveForm | None = None,
     cancel_form: CancelForm | None = None,
+    no_show_form: NoShowForm | None = None,
     before: Visit | None = None,
 ) -> ResponseReturnValue:
     try:
@@ -260,9 +280,10 @@ def _act(
     except NotFoundError:
         raise
     except DomainError as error:
-        return _refuse(booking_id, error, move_form, cancel_form)
+        return _refuse(booking_id, error, move_form, cancel_form, no_show_form)
     # The next page of a plain client reads the visit anew; only these words need something of it.
-    visit = require_visit(booking_id) if is_partial() or action in ("arrive", "move") else None
+    told = ("arrive", "move", "cancel", "no-show")
+    visit = require_visit(booking_id) if is_partial() or action in told else None
     _tell(booking_id, action, visit, before)
     if visit is None or not is_partial():
         return see_other(url_for("bookings.show", booking_id=booking_id))
@@ -271,7 +292,11 @@ def _act(
 
 
 def _refuse(
-    booking_id: int, error: DomainError, move_form: MoveForm | None, cancel_form: CancelForm | None
+    booking_id: int,
+    error: DomainError,
+    move_form: MoveForm | None,
+    cancel_form: CancelForm | None,
+    no_show_form: NoShowForm | None,
 ) -> ResponseReturnValue:
     """The fresh truth, with what was refused and why; a form that the visit's state still allows stays as typed."""
     visit = require_visit(booking_id)
@@ -282,14 +307,18 @@ def _refuse(
         starts_at=move_form.starts_at.data if move_form else visit.starts_at,
         invoice_id=invoice.id if invoice else None,
     )
+    if visit.can_change_payment:
+        refusal = offer_payments(refusal, visit, error)
     keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None
+    no_show_form = no_show_form if keeps and "no-show" in visit.actions else None
     slots: list[Slot] = []
+    form = move_form or cancel_form or no_show_form
+    named = form._fields.get(error.field or "") if form else None
+    if named is not None:
+        named.errors = [*named.errors, refusal.message]
     if move_form:
-        named = move_form._fields.get(error.field or "")
-        if named is not None:
-            named.errors = [*named.errors, refusal.message]
         slots = find_slots(
             _wishes(visit, move_form.staff_id.data),
             branch_id=visit.branch_id,
@@ -297,8 +326,6 @@ def _refuse(
             limit=SLOTS,
             except_booking_id=visit.id,
         )
-    elif cancel_form and error.field == "reason":
-        cancel_form.reason.errors = [refusal.message]
     if is_partial():
         refresh("bookings-changed")
     return answer_visit(
@@ -307,6 +334,7 @@ def _refuse(
         refusal=refusal,
         move_form=move_form,
         cancel_form=cancel_form,
+        no_show_form=no_show_form,
         slots=slots,
     )
 
@@ -314,6 +342,8 @@ def _refuse(
 def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | None) -> None:
     """Say what was done, with a button to undo it where that can be."""
     words = _(DONE[action], name=visit.customer.full_name) if visit and action == "arrive" else _(DONE[action])
+    if visit and action in ("cancel", "no-show") and visit.invoice:
+        words += " " + _("A fee of %(amount)s is charged.", amount=filters.money(visit.invoice.total_amount))
     undo, fields = UNDO.get(action), {}
     if action == "move" and visit is not None and before is not None:
         undo = "move"

@@ -1,0 +1,108 @@
+"""One service of a visit in a form: what it offers, and the ways to pay for a service whose card gave out."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from spa_app import clock
+from spa_app.errors import DomainError
+from spa_app.queries.booking_form import CardChoice, fitting_cards, get_choices, list_card_choices
+from spa_app.queries.bookings import Visit, VisitItem
+from spa_app.web import filters
+from spa_app.web.bookings.draft import card_label
+from spa_app.web.bookings.forms import ItemEditForm, PaymentForm
+from spa_app.web.bookings.refusals import Refusal, Way, item_of
+
+# What completing says of a card that can no longer be punched.
+CARD_REFUSALS = ("card_cancelled", "card_frozen", "no_hold")
+
+
+@dataclass(frozen=True)
+class ItemEdit:
+    """A form for one service of a visit, or (no ``item``) for one more."""
+
+    form: PaymentForm
+    item: VisitItem | None = None
+
+    @property
+    def is_payment_only(self) -> bool:
+        """Whether only the way of paying can still be changed."""
+        return not isinstance(self.form, ItemEditForm)
+
+    def url(self, visit: Visit) -> str:
+        """Where the form is posted to."""
+        if self.item is None:
+            return url_for("bookings.add_item", booking_id=visit.id)
+        endpoint = "bookings.change_payment" if self.is_payment_only else "bookings.change_item"
+        return url_for(endpoint, booking_id=visit.id, item_id=self.item.id)
+
+
+def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None) -> ItemEdit:
+    """The form with all that it offers. It carries the version that the user sees now."""
+    form.version.data, form.version.raw_data = visit.version, None
+    cards = _cards(visit, item) if item else list(list_card_choices(visit.customer.id))
+    offered = [(card.id, card_label(card)) for card in cards]
+    if item and item.card and item.card.id not in dict(offered):
+        name = item.card.service_name or _("Any service")
+        offered.insert(0, (item.card.id, f"{_('Card')} #{item.card.id} · {name}"))
+    form.treatment_id.offer(offered, none=_("Paid at the desk"))
+    if isinstance(form, ItemEditForm):
+        choices = get_choices(visit.branch_id)
+        form.service_id.offer(
+            [
+                (one.id, f"{one.name} · {filters.minutes(one.minutes)} · {filters.money(one.price_amount)}")
+                for one in choices.services
+            ],
+            none=None if item else _("Choose a service"),
+        )
+        form.staff_id.offer([(one.id, one.full_name) for one in choices.staff], none=_("Anyone"))
+        form.resource_id.offer([(one.id, one.name) for one in choices.resources], none=_("Any that is free"))
+    return ItemEdit(form, item)
+
+
+def edit_as_it_is(visit: Visit, item: VisitItem) -> ItemEdit:
+    """The form of a service that stands in the visit, filled with what holds now."""
+    form: PaymentForm
+    if visit.can_edit_items:
+        form = ItemEditForm(formdata=None)
+        form.service_id.data = item.service_id
+        form.staff_id.data = item.staff_id
+        form.resource_id.data = item.resources[0][0] if len(item.resources) == 1 else None
+    else:
+        form = PaymentForm(formdata=None)
+    form.treatment_id.data = item.card.id if item.card else None
+    return prepare_edit(visit, form, item)
+
+
+def offer_payments(refusal: Refusal, visit: Visit, error: DomainError) -> Refusal:
+    """Put buttons in place of the words where a card can no longer be punched: pay otherwise, then complete."""
+    if error.code not in CARD_REFUSALS:
+        return refusal
+    position = int(item_of(error.field)) + 1
+    item = next((one for one in visit.items if one.position == position), None)
+    if item is None:
+        return refusal
+    url = url_for("bookings.change_payment", booking_id=visit.id, item_id=item.id)
+    pay = _("Let the customer pay %(amount)s for %(service)s")
+    ways = [
+        Way(
+            pay % {"amount": filters.money(item.price_amount), "service": item.service_name},
+            post=url,
+            fields={"treatment_id": "", "version": str(visit.version)},
+        )
+    ]
+    ways += [
+        Way(card_label(card), post=url, fields={"treatment_id": str(card.id), "version": str(visit.version)})
+        for card in _cards(visit, item)
+        if item.card is None or card.id != item.card.id
+    ]
+    return replace(refusal, ways=(*ways, *(way for way in refusal.ways if way.url)))
+
+
+def _cards(visit: Visit, item: VisitItem) -> list[CardChoice]:
+    """The customer's cards that can pay for the service."""
+    visit_on = clock.local_date(item.starts_at, visit.timezone)
+    cards = list_card_choices(visit.customer.id)
+    return fitting_cards(cards, service_id=item.service_id, visit_on=visit_on, taken=Counter())

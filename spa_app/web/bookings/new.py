@@ -121,9 +121,9 @@ def create() -> ResponseReturnValue:
 
 
 def _tell(visit: Visit) -> None:
-    """Say that it is booked, with an undo where cancelling would not cost the customer a session."""
+    """Say that it is booked, with an undo where cancelling would cost the customer nothing."""
     words = _("%(name)s is booked.", name=visit.customer.full_name)
-    if visit.forfeits_if_cancelled:
+    if visit.taken_if_cancelled:
         toast(words)
         return
     url = url_for("bookings.cancel", booking_id=visit.id)

@@ -89,6 +89,12 @@ def find_customers(q: str, limit: int = 20) -> list[FoundCustomer]:
     return _found(list(ids)[:limit])
 
 
+def find_by_phone(phone: str) -> list[FoundCustomer]:
+    """Everybody who is reached at this number (E.164), first whose it was before the others came to share it."""
+    holders = select(Customer.id).where(Customer.phone == phone)
+    return _found(list(db.session.scalars(holders.order_by(Customer.shares_phone_with_id.is_not(None), Customer.id))))
+
+
 def list_newest_customers(limit: int = 20) -> list[FoundCustomer]:
     """Those who were added last, the newest first."""
     return _found(list(db.session.scalars(select(Customer.id).order_by(Customer.id.desc()).limit(limit))))

@@ -221,13 +221,35 @@ def free_rooms(need: RoomNeed, starts_at: dt.datetime, facts: Facts) -> list[int
     return [one for one in need.candidates if is_free(during, facts.room_busy.get(one, ()))]
 
 
+def booked_within(facts: Facts, day: Span) -> dict[int, dt.timedelta]:
+    """How much of a day each therapist has booked already."""
+    return {
+        one: sum((span.upper - span.lower for span in intersect(spans, [day])), ZERO)
+        for one, spans in facts.booked.items()
+    }
+
+
+def gaps(occupied: Span, at_work: Sequence[Span], busy: Sequence[Span]) -> tuple[dt.timedelta, dt.timedelta]:
+    """What a visit would leave free before and after it: up to the next visit, or the shift's begin or end."""
+    shift = bisect_right(at_work, occupied.lower, key=lambda one: one.lower) - 1
+    lower, upper = occupied.lower, occupied.upper
+    if shift >= 0 and at_work[shift].upper > lower:
+        lower, upper = at_work[shift].lower, max(upper, at_work[shift].upper)
+    number = bisect_right(busy, occupied.lower, key=lambda one: one.upper)
+    if number:
+        lower = max(lower, busy[number - 1].upper)
+    if number < len(busy):
+        upper = min(upper, busy[number].lower)
+    return occupied.lower - lower, upper - occupied.upper
+
+
 def score(
     one: int,
     task: Task,
     starts_at: dt.datetime,
     facts: Facts,
     *,
-    day: Span,
+    booked: Mapping[int, dt.timedelta],
     preferred: Collection[int] = (),
     before: int | None = None,
 ) -> tuple[bool, bool, bool, float]:
@@ -235,29 +257,18 @@ def score(
 
     In this order: who is on shift before who is not (that only arises where a manager overrides hours); the customer's
     preferred therapist; who performs the service before it in the visit (``before``), so that nobody is handed over
-    without need; then the cost, in minutes: what the therapist has booked on ``day`` (so that the day stays balanced),
-    and three times what would be lost in gaps of under half an hour, before and after, which nobody can sell.
+    without need; then the cost, in minutes: what the therapist has ``booked`` that day (so that the day stays
+    balanced), and three times what would be lost in gaps of under half an hour, before and after, which nobody can
+    sell.
     """
-    occupied = task.occupied.at(starts_at)
-    booked = sum(
-        (
-            (min(span.upper, day.upper) - max(span.lower, day.lower))
-            for span in facts.booked.get(one, ())
-            if span.overlaps(day)
-        ),
-        ZERO,
-    )
-    waste = ZERO
-    free = subtract(union([occupied, *facts.at_work.get(one, ())]), facts.staff_busy.get(one, ()))
-    around = next((span for span in free if span.covers(occupied)), occupied)
-    for gap in (occupied.lower - around.lower, around.upper - occupied.upper):
-        if gap < SHORTEST_GAP:
-            waste += gap
+    at_work = facts.at_work.get(one, ())
+    left = gaps(task.occupied.at(starts_at), at_work, facts.staff_busy.get(one, ()))
+    waste = sum((gap for gap in left if gap < SHORTEST_GAP), ZERO)
     return (
-        not is_within(task.service.at(starts_at), facts.at_work.get(one, ())),
+        not is_within(task.service.at(starts_at), at_work),
         one not in preferred,
         one != before,
-        (booked + WASTE_WEIGHT * waste) / dt.timedelta(minutes=1),
+        (booked.get(one, ZERO) + WASTE_WEIGHT * waste) / dt.timedelta(minutes=1),
     )
 
 
@@ -266,11 +277,14 @@ def choose(
     starts_at: dt.datetime,
     facts: Facts,
     *,
-    day: Span,
+    booked: Mapping[int, dt.timedelta],
     preferred: Collection[int] = (),
     any_hours: bool = False,
 ) -> list[Place] | None:
-    """The best place for each task of a visit that starts then (:func:`score`), or None where one has none."""
+    """The best place for each task of a visit that starts then (:func:`score`), or None where one has none.
+
+    ``booked`` is :func:`booked_within` the visit's day.
+    """
     places: list[Place] = []
     for task in tasks:
         people = free_staff(task, starts_at, facts, any_hours=any_hours)
@@ -280,7 +294,7 @@ def choose(
         before = places[-1].staff_id if places else None
         best = min(
             people,
-            key=lambda one: score(one, task, starts_at, facts, day=day, preferred=preferred, before=before),
+            key=lambda one: score(one, task, starts_at, facts, booked=booked, preferred=preferred, before=before),
         )
         places.append(Place(best, tuple(some[0] for some in rooms)))
     return places

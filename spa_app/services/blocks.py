@@ -22,6 +22,7 @@ from spa_app.services import audit
 from spa_app.services.actor import Actor
 from spa_app.services.availability import Span
 from spa_app.services.scheduling import lock_rows
+from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
 REASON_LENGTH = 200
@@ -59,9 +60,7 @@ def block_time(
             raise InvalidError(
                 "too_long", N_("Block a year at most, no further than two years ahead."), field="ends_at"
             )
-        reason = " ".join(reason.split())
-        if len(reason) > REASON_LENGTH:
-            raise InvalidError("reason_too_long", N_("The reason is too long."), field="reason")
+        reason = clean_text(reason, field="reason", limit=REASON_LENGTH, lines=False)
         if not reason and kind == "blocked":
             raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
         lock_rows(type(owner), [owner.id])

@@ -10,6 +10,7 @@ from spa_app.errors import N_, InvalidError, NotFoundError
 from spa_app.models import Branch, BranchException, Staff, StaffShift
 from spa_app.services import audit
 from spa_app.services.actor import Actor
+from spa_app.services.texts import REASON_LENGTH, clean_text
 from spa_app.services.transaction import atomic
 
 Periods = Sequence[tuple[dt.time, dt.time]]
@@ -54,6 +55,7 @@ def set_exception(
         actor.require_branch(branch_id)
         session.get_one(Branch, branch_id, with_for_update={"key_share": True})
         _check_periods(periods)
+        reason = clean_text(reason, field="reason", limit=REASON_LENGTH, lines=False)
         session.execute(
             delete(BranchException).where(
                 BranchException.branch_id == branch_id, BranchException.happens_on == happens_on
@@ -61,9 +63,7 @@ def set_exception(
         )
         hours: Sequence[tuple[dt.time | None, dt.time | None]] = () if usual else list(periods) or [(None, None)]
         session.add_all(
-            BranchException(
-                branch_id=branch_id, happens_on=happens_on, opens_at=opens, closes_at=closes, reason=reason.strip()
-            )
+            BranchException(branch_id=branch_id, happens_on=happens_on, opens_at=opens, closes_at=closes, reason=reason)
             for opens, closes in hours
         )
         audit.record(
@@ -72,7 +72,7 @@ def set_exception(
             entity_id=branch_id,
             actor=actor,
             after={"happens_on": happens_on.isoformat(), "usual": usual, "periods": _as_json(periods)},
-            reason=reason.strip(),
+            reason=reason,
         )
         return branch_id
 

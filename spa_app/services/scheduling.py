@@ -158,7 +158,14 @@ def take_places(
         busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
         facts = make_facts(whole, hours, busy)
         preferred = (preferred_staff_id,) if preferred_staff_id else ()
-        chosen = availability.choose(tasks, starts_at, facts, day=day, preferred=preferred, any_hours=override_hours)
+        chosen = availability.choose(
+            tasks,
+            starts_at,
+            facts,
+            booked=availability.booked_within(facts, day),
+            preferred=preferred,
+            any_hours=override_hours,
+        )
         if chosen is None:
             following = next_slots(needs, branch=branch, since=starts_at, limit=1, except_booking_id=except_booking_id)
             raise refusal(asked, facts, busy, following[0].starts_at if following else None)
@@ -220,7 +227,7 @@ def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
     busy = busy_now(whole, staff_ids, room_ids)
     first = clock.local_date(starts_at, branch.timezone)
     facts = make_facts(whole, load_hours(branch, first, first, staff_ids), busy)
-    if availability.choose(tasks, starts_at, facts, day=whole, any_hours=True) is None:
+    if availability.choose(tasks, starts_at, facts, booked={}, any_hours=True) is None:
         following = next_slots(needs, branch=branch, since=starts_at, limit=1)
         names = load_team({need.service.id for need in needs}, branch.id)
         asked = Asked(needs, tasks, names, branch, override_hours=True)
@@ -259,9 +266,13 @@ def next_slots(
         facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
         wanted = [Span(max(days.lower, since), days.upper)]
         starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)
+        booked: dict[dt.date, dict[int, dt.timedelta]] = {}
         for starts_at in availability.steps(starts, facts.opened, SLOT_STEP):
-            day = Span(*clock.day_bounds(clock.local_date(starts_at, branch.timezone), branch.timezone))
-            places = availability.choose(tasks, starts_at, facts, day=day, preferred=preferred)
+            date = clock.local_date(starts_at, branch.timezone)
+            if date not in booked:
+                day = Span(*clock.day_bounds(date, branch.timezone))
+                booked[date] = availability.booked_within(facts, day)
+            places = availability.choose(tasks, starts_at, facts, booked=booked[date], preferred=preferred)
             if places is None:
                 raise AssertionError("a possible start without a place")
             slots.append(Slot(starts_at, tuple((one.staff_id, team.names[one.staff_id]) for one in places)))

@@ -8,7 +8,9 @@ from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
+from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
+from spa_app.web.calendar import sheet
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
@@ -23,7 +25,10 @@ AREAS = (
     health,
     invoices,
     reports,
+    series,
+    sheet,
     treatments,
+    walk_in,
 )
 
 

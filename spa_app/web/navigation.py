@@ -13,7 +13,13 @@ MANAGERS = ("manager", "owner")
 EVERYONE = ("receptionist", "therapist", "manager", "owner")
 # endpoint, label, icon, roles, the blueprints whose pages belong to it
 RAIL = (
-    ("calendar.day", N_("Calendar"), "calendar-days", EVERYONE, ("calendar", "bookings", "blocks")),
+    (
+        "calendar.day",
+        N_("Calendar"),
+        "calendar-days",
+        EVERYONE,
+        ("calendar", "bookings", "blocks", "walk_ins", "series"),
+    ),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),

@@ -126,7 +126,7 @@ const addressOf = (link) => {
   const booking = bookingOf(link);
   if (booking) address.searchParams.set("booking", booking);
   else {
-    address.searchParams.set("new", "1");
+    address.searchParams.set("new", new URL(link.href).pathname === "/walk-ins/new" ? "walk-in" : "1");
     for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;

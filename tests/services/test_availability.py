@@ -178,7 +178,7 @@ def test_a_block_that_cannot_be_is_refused_at_its_field(spa, block, at):
         block(at("10:00"), at("10:00") + 367 * 24 * HOUR, **therapist)
     with refused("reason_missing", InvalidError, "reason"):
         block(at("10:00"), at("11:00"), reason=" ", **therapist)
-    with refused("reason_too_long", InvalidError, "reason"):
+    with refused("too_long", InvalidError, "reason"):
         block(at("10:00"), at("11:00"), reason="x" * 201, **therapist)
     taken = block(at("10:00"), at("11:00"), **therapist)
     with refused("not_found", NotFoundError):

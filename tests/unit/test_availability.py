@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spa_app.services.availability import (
@@ -13,7 +13,9 @@ from spa_app.services.availability import (
     Span,
     Stretch,
     Task,
+    booked_within,
     choose,
+    gaps,
     intersect,
     is_free,
     is_within,
@@ -157,6 +159,7 @@ def test_possible_starts_are_those_of_the_twin(world):
     assert found == {minute for minute in range(-LONG, 2 * LONG) if fits(tasks, facts, minute)}
 
 
+@settings(max_examples=30)  # each looks at a whole day
 @given(worlds())
 def test_a_place_is_chosen_exactly_where_there_is_one(world):
     tasks, facts = world
@@ -164,7 +167,7 @@ def test_a_place_is_chosen_exactly_where_there_is_one(world):
 
     for minute in range(0, LONG, 5):
         starts_at = ZERO + minute * MINUTE
-        places = choose(tasks, starts_at, facts, day=WHOLE)
+        places = choose(tasks, starts_at, facts, booked={})
         visit = Span(starts_at, starts_at + tasks[-1].service.ends)
         if fits(tasks, facts, minute):
             assert places is not None
@@ -177,7 +180,7 @@ def test_a_place_is_chosen_exactly_where_there_is_one(world):
                 or any(not WHOLE.covers(room.during.at(starts_at)) for task in tasks for room in task.rooms)
             )
     for starts_at in offered:
-        places = choose(tasks, starts_at, facts, day=WHOLE)
+        places = choose(tasks, starts_at, facts, booked={})
         assert places is not None
         for task, place in zip(tasks, places, strict=True):
             assert place.staff_id in task.staff
@@ -214,7 +217,7 @@ def chosen(booked: dict[int, list[Span]], *, at_work=None, tasks=1, any_hours=Fa
     ]
     work = {one: hours((8, 20)) for one in (1, 2, 3)} | (at_work or {})
     facts = Facts(DAY, hours((8, 20)), work, booked, {}, booked)
-    places = choose(task, ZERO + 12 * HOUR, facts, day=DAY, any_hours=any_hours, **extra)
+    places = choose(task, ZERO + 12 * HOUR, facts, booked=booked_within(facts, DAY), any_hours=any_hours, **extra)
     assert places is not None
     return [place.staff_id for place in places]
 
@@ -241,3 +244,17 @@ def chosen(booked: dict[int, list[Span]], *, at_work=None, tasks=1, any_hours=Fa
 )
 def test_anyone_is_who_suits_best(booked, options, expected):
     assert chosen(booked, **options) == expected
+
+
+@given(a_span, spans, spans)
+def test_gaps_reach_as_far_as_the_twin_walks(occupied, at_work, busy):
+    at_work, busy = union([*at_work, occupied]), subtract(union(busy), [occupied])
+    free = minutes(at_work) - minutes(busy)
+    first, last = min(minutes([occupied])), max(minutes([occupied]))
+    before = after = 0
+    while first - before - 1 in free:
+        before += 1
+    while last + after + 1 in free:
+        after += 1
+
+    assert gaps(occupied, at_work, busy) == (before * MINUTE, after * MINUTE)

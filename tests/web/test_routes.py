@@ -61,6 +61,12 @@ FIELDS = [
     "kind",
     "ends_at",
     "next",
+    "service_id",
+    "every_weeks",
+    "count",
+    "card_for",
+    "who",
+    "slot",
 ]
 QUERY = [
     "date",

@@ -4,12 +4,18 @@ from spa_app.services.bookings.booking import ItemRequest, book, move
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
+from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
+from spa_app.services.bookings.walk_in import take_walk_in
 
 __all__ = [
     "ItemRequest",
+    "SeriesDate",
+    "SeriesRefusedError",
+    "SeriesRequest",
     "add_item",
     "arrive",
     "book",
+    "book_series",
     "cancel",
     "cancel_item",
     "change_item",
@@ -18,7 +24,9 @@ __all__ = [
     "confirm",
     "mark_no_show",
     "move",
+    "preview_series",
     "start",
+    "take_walk_in",
     "undo_cancel",
     "undo_complete",
 ]

@@ -33,6 +33,10 @@ class BlockForm(Form):
     ends_at = LocalField(_l("To"), [InputRequired()])
     reason = StringField(_l("Reason"), [Length(max=REASON_LENGTH)], render_kw={"autocomplete": "off"})
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind.flags.unmarked = True  # there is always one
+
     def offer(self, staff: Any, rooms: Any) -> None:
         """Set what can be blocked, therapists first."""
         self.what.choices = [

@@ -84,9 +84,20 @@ def _form_of_address() -> BlockForm:
     form = _empty()
     given = BlockForm(formdata=request.args)
     form.what.data = given.what.data
-    if given.starts_at.data:
-        form.starts_at.data, form.ends_at.data = given.starts_at.data, given.starts_at.data + USUAL_LENGTH
+    starts_at = given.starts_at.data
+    date = _date()
+    if starts_at is None and date != local_today():
+        starts_at = clock.at_local(date, dt.time(12), local_timezone())
+    if starts_at:
+        form.starts_at.data, form.ends_at.data = starts_at, starts_at + USUAL_LENGTH
     return form
+
+
+def _date() -> dt.date:
+    try:
+        return parse_date(request.args["date"]) if request.args.get("date") else local_today()
+    except ValueError as error:
+        raise InvalidError("date_invalid", str(error), field="date") from error
 
 
 def _answer(form: BlockForm, status: int = 200) -> ResponseReturnValue:
@@ -94,11 +105,7 @@ def _answer(form: BlockForm, status: int = 200) -> ResponseReturnValue:
     if branch is None:
         raise NotFoundError("not_found", N_("There is no such thing in your branches."))
     form.offer(*list_blockable(branch.id))
-    date = local_today()
-    try:
-        date = parse_date(request.args["date"]) if request.args.get("date") else date
-    except ValueError as error:
-        raise InvalidError("date_invalid", str(error), field="date") from error
+    date = _date()
     return render(
         "blocks/page.html",
         "blocks/_index.html",

@@ -160,7 +160,7 @@ def _notes(chosen: list[CardChoice | None]) -> list[str]:
 
 
 def card_label(card: CardChoice) -> str:
-    """How a choice of cards names one."""
+    """A card as a choice of a form: what it is good for and how many sessions are left."""
     name = card.service_name or _("Any service")
     left = ngettext("%(num)s left", "%(num)s left", card.free)
     return f"{_('Card')} #{card.id} · {name} · {left}"

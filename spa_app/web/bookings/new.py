@@ -39,7 +39,7 @@ def new() -> ResponseReturnValue:
         for name, value in request.args.items(multi=True)
         if value.strip()
     )
-    branch = _branch(values)
+    branch = branch_of(values)
     form = BookingForm(formdata=numbered_anew(values)) if values else BookingForm(formdata=None)
     malformed = form.show_unreadable()
     if form.starts_at.data is None and "starts_at" not in values:
@@ -68,7 +68,7 @@ def redraw() -> ResponseReturnValue:
         values.setlist(f"items-{do[4:]}-treatment_id", [""])
     if slot:
         values.setlist("starts_at", [slot])
-    branch = _branch(values)
+    branch = branch_of(values)
     form = BookingForm(formdata=values)
     form.show_unreadable()
     if do == "share-phone":
@@ -99,7 +99,7 @@ def find() -> ResponseReturnValue:
 @roles(*DESK)
 def create() -> ResponseReturnValue:
     """Book the visit: 303 to it, or its panel. 422 at the field, or 409 with the next free times and all as typed."""
-    branch = _branch(request.form)
+    branch = branch_of(request.form)
     form = BookingForm(formdata=numbered_anew(request.form))
     settle_cards(form, redo=False)
     if not form.validate():
@@ -123,7 +123,7 @@ def create() -> ResponseReturnValue:
 def _tell(visit: Visit) -> None:
     """Say that it is booked, with an undo where cancelling would cost the customer nothing."""
     words = _("%(name)s is booked.", name=visit.customer.full_name)
-    if visit.taken_if_cancelled:
+    if visit.taken_if_cancelled.kind != "none":
         toast(words)
         return
     url = url_for("bookings.cancel", booking_id=visit.id)
@@ -188,8 +188,8 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
     )
 
 
-def _branch(values: "MultiDict[str, str]") -> BranchRef:
-    """The branch that the form names, else the one that the user works in; this request is about it from here on."""
+def branch_of(values: "MultiDict[str, str]") -> BranchRef:
+    """The branch that the form names, else the user's present one; this request is about it from here on."""
     try:
         wanted = parse_id(values.get("branch_id", ""))
     except ValueError:

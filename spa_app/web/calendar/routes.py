@@ -32,16 +32,16 @@ NOBODY = -1  # a therapist's login without a therapist behind it: an empty calen
 def day() -> ResponseReturnValue:
     """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
 
-    ``booking``, or ``new`` with ``starts_at`` and the like, says what stands in the side panel.
+    ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
     """
-    return _answer(_asked(), "calendar/_main.html")
+    return _answer(asked_for(), "calendar/_main.html")
 
 
 @bp.get("/calendar/grid")
 @roles(*EVERYONE)
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
-    asked = _asked()
+    asked = asked_for()
     branch = asked.branch
     revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=signed_in().snapshot)
     if request.args.get("revision") == revision:
@@ -87,7 +87,7 @@ def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
     )
 
 
-def _asked() -> Asked:
+def asked_for() -> Asked:
     args = request.args
     extra = {}
     branch = current_branch()
@@ -131,5 +131,6 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
-        return f"/bookings/new?{urlencode({**asked.booking, **said})}"
+        place = "/walk-ins/new" if args["new"] == "walk-in" else "/bookings/new"
+        return f"{place}?{urlencode({**asked.booking, **said})}"
     return None

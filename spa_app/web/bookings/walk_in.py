@@ -1,0 +1,180 @@
+"""/walk-ins: phone, name, service; now, with the first free therapist and room."""
+
+import datetime as dt
+from typing import Any
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from werkzeug.datastructures import MultiDict
+from wtforms import BooleanField
+from wtforms.validators import InputRequired, Length, Optional
+
+from spa_app import clock
+from spa_app.errors import ConflictError, DomainError, InvalidError, SlotTakenError
+from spa_app.queries.booking_form import get_choices
+from spa_app.queries.bookings import get_visit_customer
+from spa_app.queries.customers import find_by_phone
+from spa_app.queries.users import BranchRef
+from spa_app.services import bookings, phones
+from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.web import errors, filters
+from spa_app.web.actions import run_once
+from spa_app.web.bookings.forms import HiddenIdField, IdField, LocalField, UnmarkedField
+from spa_app.web.bookings.new import branch_of
+from spa_app.web.bookings.place import calendar_url, in_panel, push_url, see_other, swap
+from spa_app.web.bookings.refusals import Refusal, explain
+from spa_app.web.bookings.routes import answer_visit, require_visit
+from spa_app.web.forms import Form
+from spa_app.web.htmx import is_partial, refresh, render, toast
+from spa_app.web.navigation import DESK
+from spa_app.web.security import current_actor, local_today, roles
+from spa_app.web.times import format_local
+
+bp = Blueprint("walk_ins", __name__)
+SLOTS = 5
+
+
+class WalkInForm(Form):
+    """Who has come in, and for what. ``starts_at`` is empty for now; ``customer_id`` is known once the desk chose."""
+
+    branch_id = HiddenIdField()
+    customer_id = HiddenIdField()
+    phone = UnmarkedField(_l("Phone"), [Length(max=40)])
+    full_name = UnmarkedField(_l("Name"), [Length(max=200)])
+    shares_phone = BooleanField(_l("They share this phone with somebody"))
+    service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
+    starts_at = LocalField(_l("Begins"), [Optional()])
+
+
+@bp.get("/walk-ins/new")
+@roles(*DESK)
+def new() -> ResponseReturnValue:
+    """The empty form, or one begun with ``phone, full_name, service_id, customer_id``."""
+    values = MultiDict((name, value) for name, value in request.args.items(multi=True) if value.strip())
+    branch = branch_of(values)
+    form = WalkInForm(formdata=values) if values else WalkInForm(formdata=None)
+    for field in form:
+        field.errors = list(field.process_errors)
+    return _render(form, branch, 422 if any(field.errors for field in form) else 200)
+
+
+@bp.get("/walk-ins/customer")
+@roles(*DESK)
+def customer() -> ResponseReturnValue:
+    """Whose the typed ``phone`` is, with the sessions they have left; a plain client gets the form."""
+    phone = request.args.get("phone", "")[:40]
+    if not is_partial():
+        return redirect(url_for("walk_ins.new", phone=phone))
+    return make_response(render_template("walk_ins/_known.html", known=_known(phone)))
+
+
+@bp.post("/walk-ins")
+@roles(*DESK)
+def create() -> ResponseReturnValue:
+    """Take them in: 303 to the visit, or its panel. 422 at the field; 409 with who it may be, or the next free times.
+
+    The buttons of the form say ``who`` (an id, or ``new``: somebody else on that phone) and ``slot`` (a time).
+    """
+    values = MultiDict(request.form.items(multi=True))
+    who, slot = values.get("who", ""), values.get("slot", "")
+    if who == "new":
+        values.setlist("shares_phone", ["y"])
+    elif who:
+        values.setlist("customer_id", [who])
+    if slot:
+        values.setlist("starts_at", [slot])
+    branch = branch_of(values)
+    form = WalkInForm(formdata=values)
+    if not form.validate():
+        return _render(form, branch, 422)
+    try:
+        booking_id = run_once("walk_in", lambda: _take(form, branch))
+    except (InvalidError, ConflictError) as error:
+        return _refuse(form, branch, error)
+    visit = require_visit(booking_id)
+    words = _("%(name)s is here.") if visit.visit_on == local_today() else _("%(name)s is booked.")
+    toast(words % {"name": visit.customer.full_name})
+    if not is_partial():
+        return see_other(url_for("bookings.show", booking_id=booking_id))
+    refresh("bookings-changed")
+    url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
+    return push_url(answer_visit(visit), url)
+
+
+def _take(form: WalkInForm, branch: BranchRef) -> int:
+    return bookings.take_walk_in(
+        branch_id=branch.id,
+        service_id=form.service_id.data,
+        actor=current_actor(),
+        customer_id=form.customer_id.data,
+        full_name=form.full_name.data or "",
+        phone=form.phone.data,
+        shares_phone=form.shares_phone.data,
+        starts_at=form.starts_at.data,
+    )
+
+
+def _refuse(form: WalkInForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
+    refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data or clock.now())
+    named = form._fields.get((error.field or "").removeprefix("items-0-"))
+    if named is not None:
+        named.errors = [*named.errors, refusal.message]
+    slots: list[Slot] = []
+    if isinstance(error, SlotTakenError) or error.field == "starts_at":
+        slots = find_slots([Wish(form.service_id.data)], branch_id=branch.id, since=clock.now(), limit=SLOTS)
+        form.starts_at.change(None)
+    asked = error.code == "phone_known"
+    people = [
+        (way.params["customer_id"], way.params["name"]) for way in error.ways_out if way.action == "choose_customer"
+    ]
+    return _render(
+        form,
+        branch,
+        errors.status_of(error),
+        refusal=Refusal(refusal.message, () if asked else refusal.ways),
+        people=people,
+        slots=slots,
+    )
+
+
+def _render(form: WalkInForm, branch: BranchRef, status: int = 200, **further: Any) -> ResponseReturnValue:
+    choices = get_choices(branch.id)
+    form.branch_id.data = branch.id
+    chosen = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
+    if chosen is None:
+        form.customer_id.data = None
+    form.service_id.offer(
+        [
+            (one.id, f"{one.name} · {filters.minutes(one.minutes)} · {filters.money(one.price_amount)}")
+            for one in choices.services
+        ],
+        none=_("Choose a service"),
+    )
+    waits: dt.datetime | None = form.starts_at.data
+    return render(
+        "walk_ins/new.html",
+        "walk_ins/_new.html",
+        status,
+        title=_("Walk-in"),
+        form=form,
+        chosen=chosen,
+        known=[] if chosen else _known(form.phone.data or ""),
+        starts_value=format_local(waits, branch.timezone) if waits else "",
+        today=local_today(),
+        panel=in_panel(),
+        close_url=calendar_url(local_today()),
+        post=swap(url_for("walk_ins.create")),
+        again=swap(url_for("walk_ins.new")),
+        **further,
+    )
+
+
+def _known(phone: str) -> list[Any]:
+    """Who has this number; nobody while it is none yet."""
+    try:
+        number = phones.normalise(phone)
+    except InvalidError:
+        return []
+    return list(find_by_phone(number)) if number else []

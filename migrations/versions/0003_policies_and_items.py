@@ -61,9 +61,7 @@ def upgrade() -> None:
     _allow_events(", 'fee_charged'")
 
     op.add_column("booking_items", sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True))
-    op.execute(
-        f"ALTER TABLE booking_items ALTER COLUMN occupies SET EXPRESSION AS ({OCCUPIES} AND cancelled_at IS NULL)"
-    )
+    _compute_occupies(f"{OCCUPIES} AND cancelled_at IS NULL")
 
     op.execute(VERSION)
     op.execute(
@@ -76,7 +74,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER tr_bookings_version ON bookings")
     op.execute("DROP FUNCTION spa_check_version()")
 
-    op.execute(f"ALTER TABLE booking_items ALTER COLUMN occupies SET EXPRESSION AS ({OCCUPIES})")
+    _compute_occupies(OCCUPIES)
     op.drop_column("booking_items", "cancelled_at")
 
     _allow_events("")
@@ -99,3 +97,31 @@ def _allow_policies(policies: str) -> None:
 def _allow_events(more: str) -> None:
     op.drop_constraint(op.f("ck_journal_entries_event"), "journal_entries")
     op.create_check_constraint(op.f("ck_journal_entries_event"), "journal_entries", EVENTS.format(more=more))
+
+
+def _compute_occupies(expression: str) -> None:
+    """Make the generated column anew with all that hangs on it: SET EXPRESSION came with PostgreSQL 17 only."""
+    op.drop_constraint("fk_booking_item_resources_item", "booking_item_resources")
+    op.drop_constraint("uq_booking_items_id_occupies", "booking_items")
+    op.drop_constraint("ex_booking_items_staff", "booking_items")
+    op.drop_column("booking_items", "occupies")
+    op.add_column(
+        "booking_items", sa.Column("occupies", sa.Boolean(), sa.Computed(expression, persisted=True), nullable=False)
+    )
+    op.create_exclude_constraint(
+        "ex_booking_items_staff",
+        "booking_items",
+        (sa.column("staff_id"), "="),
+        (sa.column("occupied"), "&&"),
+        where=sa.text("occupies"),
+        using="gist",
+    )
+    op.create_unique_constraint("uq_booking_items_id_occupies", "booking_items", ["id", "occupies"])
+    op.create_foreign_key(
+        "fk_booking_item_resources_item",
+        "booking_item_resources",
+        "booking_items",
+        ["booking_item_id", "occupies"],
+        ["id", "occupies"],
+        onupdate="CASCADE",
+    )

@@ -35,6 +35,7 @@ COUNTERS = (
     "DROP TRIGGER tr_customer_treatments_counters ON customer_treatments",
     "DROP TRIGGER tr_treatment_entries_counters ON treatment_entries",
 )
+VERSION = "DROP TRIGGER tr_bookings_version ON bookings"
 STAFF_OVERLAP = ("ALTER TABLE booking_items DROP CONSTRAINT ex_booking_items_staff",)
 ROOM_OVERLAP = ("ALTER TABLE booking_item_resources DROP CONSTRAINT ex_booking_item_resources_resource",)
 PAID_SUMS = ("DROP TRIGGER tr_invoices_sums ON invoices", "DROP TRIGGER tr_payments_sums ON payments")
@@ -184,6 +185,7 @@ RACES = [
         complete_one_visit,
         (treatments, "_value"),
         (
+            VERSION,
             *COUNTERS,
             "DROP INDEX uq_treatment_entries_live_punch",
             "DROP INDEX uq_invoices_live_booking",
@@ -195,7 +197,7 @@ RACES = [
         "complete one visit (an invoice)",
         complete_a_paid_visit,
         (bookings_progress, "list_items"),
-        ("DROP INDEX uq_invoices_live_booking",),
+        (VERSION, "DROP INDEX uq_invoices_live_booking"),
         frozenset({"wrong_status"}),
     ),
     Race(
@@ -203,6 +205,7 @@ RACES = [
         undo_one_completion,
         (treatments, "_find_live"),
         (
+            VERSION,
             *COUNTERS,
             "DROP INDEX uq_treatment_entries_live_hold",
             "DROP TRIGGER tr_treatment_entries_append_only ON treatment_entries",

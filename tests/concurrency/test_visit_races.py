@@ -24,12 +24,11 @@ from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
 from tests.concurrency.table import GUARDS
-from tests.concurrency.test_races import COUNTERS, make_app
+from tests.concurrency.test_races import COUNTERS, VERSION, make_app
 from tests.factories import Spa
 from tests.services.checks import invoice_of
 
 Client = Callable[[], Any]
-VERSION = "DROP TRIGGER tr_bookings_version ON bookings"
 LIVE_ENTRIES = (
     *COUNTERS,
     "DROP INDEX uq_treatment_entries_live_punch",

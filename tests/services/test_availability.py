@@ -282,7 +282,10 @@ def test_what_is_offered_is_what_booking_takes(spa, book, block, at):
         if start in offered:
             booking = book(start, ItemRequest(spa.facial))
             assert who(booking) == [offered[start]]
-            execute("UPDATE bookings SET status = 'cancelled', cancel_reason = 'x' WHERE id = :id", id=booking)
+            execute(
+                "UPDATE bookings SET status = 'cancelled', cancel_reason = 'x', version = version + 1 WHERE id = :id",
+                id=booking,
+            )
         else:
             with pytest.raises((SlotTakenError, InvalidError)):
                 book(start, ItemRequest(spa.facial))

@@ -255,7 +255,7 @@ def test_completing_on_a_card_that_was_stopped_takes_nothing_and_names_the_ways_
     booking = factories.make_booking(spa, card=card, status="in_progress")
     execute("UPDATE customer_treatments SET frozen_on = '2026-01-01', status = 'frozen'")
 
-    with refused("card_frozen", ConflictError, "treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
+    with refused("card_frozen", ConflictError, "items-0-treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
         bookings.complete(booking, actor=spa.receptionist)
 
 

@@ -133,7 +133,8 @@ def test_every_mapped_constraint_exists(app):
     known = {
         name
         for (name,) in rows(
-            "SELECT conname FROM pg_constraint UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public'"
+            "SELECT conname FROM pg_constraint UNION SELECT tgname FROM pg_trigger"
+            " UNION SELECT indexname FROM pg_indexes WHERE schemaname = 'public'"
         )
     }
     assert CONSTRAINTS.keys() <= known

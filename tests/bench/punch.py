@@ -60,7 +60,8 @@ def _start_visits(connection: psycopg.Connection, count: int) -> list[int]:
     """Visits of every branch, on cards, in progress: ready to be completed."""
     rows = connection.execute(
         """
-        UPDATE bookings SET status = 'in_progress', arrived_at = now(), started_at = now()
+        UPDATE bookings SET status = 'in_progress', arrived_at = now(), started_at = now(),
+            version = version + 1
         WHERE id IN (SELECT b.id FROM bookings b JOIN booking_items i ON i.booking_id = b.id
                      WHERE b.status = 'confirmed' AND i.treatment_id IS NOT NULL AND b.starts_at > now() + '2 days'
                      ORDER BY md5(b.id::text) LIMIT %s)

@@ -13,6 +13,7 @@ from sqlalchemy.sql.selectable import Select
 
 from spa_app.errors import DomainError
 from spa_app.extensions import db
+from tests.concurrency.table import GUARDS
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 PATIENCE = 60  # seconds after which a race counts as stuck
@@ -110,3 +111,35 @@ def run(app: Flask, url: str, clients: Sequence[Callable[[], Any]], gate: Gate) 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many clients were answered what."""
     return dict(sorted(Counter(outcome.said for outcome in outcomes).items()))
+
+
+def take_off(guards: str, url: str, constraints: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take off what ``guards`` leaves out: the locks of this process, or by ``constraints`` those of the database."""
+    if guards in ("locks only", "neither"):
+        with psycopg.connect(url) as connection:
+            for statement in constraints:
+                connection.execute(statement)
+    if guards in ("constraints only", "neither"):
+        take_off_locks(monkeypatch)
+
+
+def judge(
+    name: str,
+    guards: str,
+    outcomes: Sequence[Outcome],
+    faults: Sequence[str],
+    refusals: frozenset[str],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Enter a race of which one may win into the table, and hold it to that; without guards the check must fail."""
+    said = summary(outcomes)
+    result = f"{len(outcomes)} clients: " + ", ".join(f"{count} {word}" for word, count in said.items())
+    record_property("race", (name, guards, f"{result}; {len(faults)} faults"))
+    if guards == "neither":
+        assert faults, said
+        assert said["done"] > 1
+        return
+    assert list(faults) == []
+    assert said["done"] == 1, said
+    if guards == GUARDS[0]:
+        assert said.keys() <= {"done"} | refusals

@@ -302,12 +302,7 @@ def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, 
         spa = factories.make_spa()
         clients = which.clients(spa, number)
         db.session.remove()
-    if guards in ("locks only", "neither"):
-        with psycopg.connect(url) as connection:
-            for statement in which.constraints:
-                connection.execute(statement)
-    if guards in ("constraints only", "neither"):
-        race.take_off_locks(monkeypatch)
+    race.take_off(guards, url, which.constraints, monkeypatch)
     gate = race.stop_after(monkeypatch, *which.read)
 
     outcomes = race.run(app, url, [partial(in_transaction, client) for client in clients], gate)
@@ -315,20 +310,10 @@ def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, 
     with app.app_context():
         faults = find_faults()
         db.engine.dispose()
-    said = race.summary(outcomes)
-    result = f"{number} clients: " + ", ".join(f"{count} {word}" for word, count in said.items())
-    record_property("race", (which.name, guards, f"{result}; {len(faults)} faults"))
-    if guards == "neither":
-        assert faults, said
-        assert said["done"] > 1
-        return
-    assert faults == []
-    assert said["done"] == 1, said
-    if guards == GUARDS[0]:
-        assert said.keys() <= {"done"} | which.refusals
+    race.judge(which.name, guards, outcomes, faults, which.refusals, record_property)
+    if guards == GUARDS[0] and "wrong_status" in which.refusals:
         losers = [outcome.error for outcome in outcomes if outcome.error is not None]
-        if "wrong_status" in which.refusals:
-            assert {error.params["present"] for error in losers} <= {"completed", "in_progress"}
+        assert {error.params["present"] for error in losers} <= {"completed", "in_progress"}
 
 
 @pytest.mark.parametrize("keyed", [True, False])

@@ -6,10 +6,11 @@ from spa_app import clock
 from spa_app.extensions import db
 from spa_app.services import reconciliation
 from spa_app.services.demo_large import load_large_demo_data
+from tests.factories import TIMEZONE
 
 
 def test_the_large_demo_balances_and_fills_today(app):
-    timezone = "Asia/Ho_Chi_Minh"
+    timezone = TIMEZONE
     with app.app_context():
         assert load_large_demo_data(timezone=timezone, fraction=0.01)
         today = clock.day_bounds(clock.today(timezone), timezone)
@@ -28,7 +29,7 @@ def test_the_large_demo_balances_and_fills_today(app):
 
 def test_a_journal_that_the_large_demo_does_not_balance_is_told(app):
     with app.app_context():
-        load_large_demo_data(timezone="Asia/Ho_Chi_Minh", fraction=0.01)
+        load_large_demo_data(timezone=TIMEZONE, fraction=0.01)
         db.session.execute(
             text("UPDATE customer_treatments SET recognised_amount = recognised_amount + 1 WHERE id = 7")
         )

@@ -1,6 +1,5 @@
 """A real Chromium before the real application, which serves the test database on a port of its own."""
 
-import datetime as dt
 import os
 import shutil
 import threading
@@ -9,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from sqlalchemy import select, update
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from spa_app.extensions import db
-from spa_app.models import BranchHours, User
+from spa_app.models import User
 from tests.factories import Spa
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -86,13 +85,6 @@ def log_in(app: Flask, chromium: Browser, site: str) -> Iterator[Callable[..., P
     # that is cut short because the page is left.
     harmless = ("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort", "htmx:sendError")
     assert [fault for fault in faults if not any(one in fault for one in harmless)] == []
-
-
-@pytest.fixture
-def open_all_day(spa: Spa) -> None:
-    """Keep the doors open from midnight to midnight: for what the desk does now, at whatever hour the tests run."""
-    db.session.execute(update(BranchHours).values(opens_at=dt.time(0), closes_at=dt.time(23, 59)))
-    db.session.commit()
 
 
 @pytest.fixture

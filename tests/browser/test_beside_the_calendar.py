@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from spa_app.services.bookings import ItemRequest
 from tests.factories import Spa, make_booking, make_card
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("open_all_day")]
+pytestmark = pytest.mark.browser
 
 
 def test_the_checkout_opens_in_the_panel_and_leads_back(page: Page, spa: Spa):

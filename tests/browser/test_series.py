@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from spa_app.extensions import db
 from spa_app.models import Booking
 from spa_app.web.times import format_local
-from tests.factories import Spa, make_booking, make_card, make_customer, tomorrow_at
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, tomorrow_at
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def first(spa: Spa) -> str:
     starts_at = tomorrow_at(spa.branch, "10:00")
     make_booking(spa, starts_at=starts_at + dt.timedelta(weeks=1), customer_id=make_customer())
     make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=4)
-    return format_local(starts_at, "Asia/Ho_Chi_Minh")
+    return format_local(starts_at, TIMEZONE)
 
 
 def _fill(page: Page, spa: Spa, first: str) -> None:

@@ -12,7 +12,7 @@ from spa_app.models import Booking, CustomerTreatment, Invoice, Payment, Treatme
 from tests.books import assert_books_balance
 from tests.factories import PASSWORD, Spa, make_card, make_plan
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("open_all_day")]
+pytestmark = pytest.mark.browser
 
 
 class Desk:

@@ -19,7 +19,7 @@ from spa_app.services import bookings, expiry, payments, reconciliation
 from spa_app.services.actor import Actor
 from spa_app.services.bookings import ItemRequest
 from tests.books import assert_books_balance
-from tests.factories import Spa, make_card, make_customer
+from tests.factories import TIMEZONE, Spa, make_card, make_customer
 
 HOURS = 6  # so few places that visits get into each other's way
 ACTS = {
@@ -90,7 +90,7 @@ def _take(world: World, step: tuple) -> None:
     elif what == "pay":
         world.pay(first, second)
     elif what == "expire":
-        expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=first))
+        expiry.expire_due(clock.today(TIMEZONE) + dt.timedelta(days=first))
 
 
 def _live(spa: Spa, steps: list[tuple]) -> None:

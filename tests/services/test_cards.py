@@ -10,7 +10,7 @@ from spa_app.services import billing, bookings, expiry, payments
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
-from tests.factories import cards_of
+from tests.factories import TIMEZONE, cards_of
 from tests.services.checks import audited, balances, counters, entries, execute, invoice_of, refused, rows
 
 CASH, RECEIVABLE, DEFERRED, VAT, CREDIT, REVENUE, BREAKAGE = 1110, 1310, 2110, 2120, 2130, 4110, 4120
@@ -193,7 +193,7 @@ def _frozen_card(spa):
 
 
 def _card_over_today(spa):
-    today = clock.today("Asia/Ho_Chi_Minh")
+    today = clock.today(TIMEZONE)
     return factories.make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=today)
 
 
@@ -229,7 +229,7 @@ def test_each_fault_of_a_card_has_its_own_refusal(spa, code):
 
 
 def test_a_visit_entered_after_the_card_s_last_night_is_told_that_its_sessions_expired(spa):
-    yesterday = clock.today("Asia/Ho_Chi_Minh") - dt.timedelta(days=1)
+    yesterday = clock.today(TIMEZONE) - dt.timedelta(days=1)
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=yesterday)
     expiry.expire_due()
 
@@ -241,7 +241,7 @@ def test_a_visit_entered_after_the_card_s_last_night_is_told_that_its_sessions_e
 
 
 def test_a_card_is_good_through_its_last_day_by_the_branchs_clocks(spa):
-    tomorrow = clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=1)
+    tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=tomorrow)
 
     # 06:30 in Sài Gòn is still the day before in UTC, and 23:30 already the next visit's day only by local clocks.

@@ -18,14 +18,14 @@ from spa_app.models import CustomerTreatment, JobRun, TreatmentEntry
 from spa_app.services import bookings, expiry, reconciliation
 from spa_app.services.actor import SYSTEM
 from tests.books import assert_books_balance
-from tests.factories import Spa, make_booking, make_branch, make_card, make_customer, tomorrow_at
+from tests.factories import TIMEZONE, Spa, make_booking, make_branch, make_card, make_customer, tomorrow_at
 
 YESTERDAY = -1
 
 
 def _card(spa: Spa, *, days: int, sessions: int = 10, branch: int | None = None) -> int:
     """A card of ``sessions`` worth 925,926 without VAT, whose last day lies so many days from today."""
-    today = clock.today("Asia/Ho_Chi_Minh")
+    today = clock.today(TIMEZONE)
     return make_card(
         make_customer(),
         spa.facial,
@@ -57,7 +57,7 @@ def test_what_was_used_stays_recognised_and_only_the_rest_breaks(spa: Spa):
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=3, price=1_000_000)
     make_booking(spa, card=card, status="completed")
 
-    (run, _) = expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=366))
+    (run, _) = expiry.expire_due(clock.today(TIMEZONE) + dt.timedelta(days=366))
 
     # 1,000,000 at 8 % holds 74,074 VAT; a third of 925,926 was recognised, the rest breaks.
     assert (run.cards, run.sessions, run.amount) == (1, 2, 617_284)
@@ -72,7 +72,7 @@ def test_a_session_reserved_for_a_visit_survives_the_night_and_can_still_be_punc
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=2)
     booking = make_booking(spa, card=card, status="in_progress")
 
-    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=366))
+    expiry.expire_due(clock.today(TIMEZONE) + dt.timedelta(days=366))
     bookings.complete(booking, actor=SYSTEM)
 
     stored = db.session.get_one(CustomerTreatment, card)
@@ -85,7 +85,7 @@ def test_a_run_for_a_day_ahead_leaves_a_card_alone_of_which_nothing_is_free(spa:
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=1)
     make_booking(spa, card=card)
 
-    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=366))
+    expiry.expire_due(clock.today(TIMEZONE) + dt.timedelta(days=366))
 
     assert db.session.get_one(CustomerTreatment, card).status == "active"
     assert_books_balance()
@@ -94,7 +94,7 @@ def test_a_run_for_a_day_ahead_leaves_a_card_alone_of_which_nothing_is_free(spa:
 def test_a_session_that_comes_back_to_an_expired_card_expires_on_the_next_run(spa: Spa):
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=2)
     booking = make_booking(spa, card=card)
-    later = clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=366)
+    later = clock.today(TIMEZONE) + dt.timedelta(days=366)
     expiry.expire_due(later)
 
     bookings.cancel(booking, reason="ill", actor=SYSTEM)
@@ -117,10 +117,10 @@ def test_frozen_cards_wait(spa: Spa):
 
 
 def test_midnight_is_each_branch_s_own(spa: Spa):
-    berlin = make_branch(timezone="Europe/Berlin")
+    saigon, berlin = make_branch(timezone="Asia/Ho_Chi_Minh"), make_branch(timezone="Europe/Berlin")
     # 23:30 UTC on the 10th: it is the 11th in Saigon (06:30) and in Berlin (00:30).
     with time_machine.travel(dt.datetime(2027, 1, 10, 23, 30, tzinfo=dt.UTC), tick=False):
-        here = make_card(make_customer(), None, branch_id=spa.branch, expiry_date=dt.date(2027, 1, 10))
+        here = make_card(make_customer(), None, branch_id=saigon, expiry_date=dt.date(2027, 1, 10))
         there = make_card(make_customer(), None, branch_id=berlin, expiry_date=dt.date(2027, 1, 10))
     # Two hours before, Saigon was past its midnight and Berlin was not.
     with time_machine.travel(dt.datetime(2027, 1, 10, 21, 30, tzinfo=dt.UTC), tick=False):
@@ -249,7 +249,7 @@ def test_negative_control_without_the_lock_two_runs_would_expire_a_card_twice(ap
 
 def test_tomorrow_s_visit_on_a_card_that_ends_today_is_refused_before_the_night_is(spa: Spa):
     """What the night would take cannot be promised by day: see check_usable."""
-    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=clock.today("Asia/Ho_Chi_Minh"))
+    card = make_card(spa.customer, spa.facial, branch_id=spa.branch, expiry_date=clock.today(TIMEZONE))
     with pytest.raises(InvalidError, match="valid to"):
         make_booking(spa, card=card, starts_at=tomorrow_at(spa.branch, "10:00"))
 
@@ -258,7 +258,7 @@ def test_looking_ahead_leaves_a_card_active_whose_sessions_are_all_reserved(spa:
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=1)
     make_booking(spa, card=card)
 
-    expiry.expire_due(clock.today("Asia/Ho_Chi_Minh") + dt.timedelta(days=400))
+    expiry.expire_due(clock.today(TIMEZONE) + dt.timedelta(days=400))
 
     assert db.session.get_one(CustomerTreatment, card).status == "active"
     assert_books_balance()

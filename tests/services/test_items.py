@@ -11,8 +11,8 @@ from tests import factories
 from tests.books import assert_books_balance
 from tests.services.checks import audited, counters, entries, execute, invoice_of, refused, rows, status_of
 
-ITEMS = """
-    SELECT service_id, staff_id, to_char(starts_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'HH24:MI'), occupies
+ITEMS = f"""
+    SELECT service_id, staff_id, to_char(starts_at AT TIME ZONE '{factories.TIMEZONE}', 'HH24:MI'), occupies
     FROM booking_items WHERE booking_id = :id ORDER BY position"""
 
 

@@ -106,7 +106,7 @@ def test_somebody_else_on_the_phone_needs_a_name(spa, walk_in):
 
 def test_the_card_that_fits_and_expires_first_pays(spa, walk_in):
     later = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
-    today = clock.today("Asia/Ho_Chi_Minh")
+    today = clock.today(factories.TIMEZONE)
     sooner = factories.make_card(
         spa.customer, None, branch_id=spa.branch, expiry_date=today + dt.timedelta(days=5), sessions=1
     )

@@ -11,7 +11,7 @@ from spa_app.models import Branch
 from spa_app.services.actor import SYSTEM
 from spa_app.services.transaction import atomic
 from spa_app.services.users import create_user
-from tests.factories import Spa, login
+from tests.factories import TIMEZONE, Spa, login
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def user(app: Flask) -> Someone:
     with app.app_context():
         with atomic() as session:
             branches = [
-                Branch(code=code, name=name, timezone="Asia/Ho_Chi_Minh")
+                Branch(code=code, name=name, timezone=TIMEZONE)
                 for code, name in (("Q1", "Quận 1"), ("Q7", "Quận 7"), ("HN", "Hà Nội"))
             ]
             session.add_all(branches)

@@ -12,10 +12,9 @@ from spa_app.models import Branch
 from spa_app.queries.calendar import get_revision
 from spa_app.services import rosters
 from tests import factories
-from tests.factories import login
+from tests.factories import TIMEZONE, login
 from tests.services.checks import rows
 
-TIMEZONE = "Asia/Ho_Chi_Minh"
 HTMX = {"HX-Request": "true", "HX-Target": "panel"}
 
 

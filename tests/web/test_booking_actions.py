@@ -1,5 +1,6 @@
 """Acting on a visit, replays, who may do what, and the free times."""
 
+import datetime as dt
 import json
 import re
 import uuid
@@ -8,12 +9,14 @@ import pytest
 import time_machine
 from sqlalchemy import event, select
 
+from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Invoice
 from spa_app.services import bookings, payments
 from spa_app.services.bookings import ItemRequest
 from spa_app.web.times import format_local
 from tests.factories import (
+    TIMEZONE,
     actor_of,
     login,
     make_booking,
@@ -23,7 +26,7 @@ from tests.factories import (
     make_user,
     tomorrow_at,
 )
-from tests.web.visits import HTMX, STEPS, ZONE, error_at, freeze, get, nothing_stored, post, text_of, visit_fields
+from tests.web.visits import HTMX, STEPS, error_at, freeze, get, nothing_stored, post, text_of, visit_fields
 
 # Acting
 
@@ -86,7 +89,7 @@ def test_an_action_from_the_wrong_state_names_the_present_one(desk, spa, status)
     booking = make_booking(spa, status=status)
     words = {"in_progress": "in progress", "no_show": "no-show", "pending": "tentative"}
     allowed = set(re.findall(rf'action="/bookings/{booking}/([a-z-]+)"', desk.get(f"/bookings/{booking}").text))
-    at = format_local(tomorrow_at(spa.branch, "10:00"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "10:00"), TIMEZONE)
     for action in set(STEPS) - allowed:
         for headers in (None, HTMX):
             with nothing_stored():
@@ -156,7 +159,7 @@ def test_a_visit_moves_and_the_move_can_be_undone(desk, spa):
     old, new = tomorrow_at(spa.branch, "10:00"), tomorrow_at(spa.branch, "15:30")
     booking = make_booking(spa, starts_at=old)
     version = get(Booking, booking).version
-    fields = {"starts_at": format_local(new, ZONE), "staff_id": spa.therapists[1], "resource_id": spa.rooms[1]}
+    fields = {"starts_at": format_local(new, TIMEZONE), "staff_id": spa.therapists[1], "resource_id": spa.rooms[1]}
     answer = post(desk, f"/bookings/{booking}/move", HTMX, version=version, **fields)
     assert answer.status_code == 200
     assert get(Booking, booking).starts_at == new
@@ -170,7 +173,7 @@ def test_a_visit_moves_and_the_move_can_be_undone(desk, spa):
 def test_a_move_onto_a_busy_time_keeps_what_was_typed_and_offers_others(desk, spa):
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     booking = make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), customer_id=make_customer())
-    at = format_local(tomorrow_at(spa.branch, "10:30"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "10:30"), TIMEZONE)
     with nothing_stored():
         answer = post(desk, f"/bookings/{booking}/move", starts_at=at, staff_id=spa.therapists[0])
     assert answer.status_code == 409
@@ -184,18 +187,18 @@ def test_a_move_from_a_stale_screen_is_refused_and_shows_the_fresh_truth(desk, s
     version = get(Booking, booking).version
     moved = tomorrow_at(spa.branch, "12:00")
     bookings.move(booking, starts_at=moved, actor=spa.manager)
-    at = format_local(tomorrow_at(spa.branch, "16:00"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "16:00"), TIMEZONE)
     with nothing_stored():
         answer = post(desk, f"/bookings/{booking}/move", starts_at=at, version=version)
     assert answer.status_code == 409
     assert "Somebody else has just changed this visit" in text_of(answer)
-    assert f'value="{format_local(moved, ZONE)}"' in answer.text
+    assert f'value="{format_local(moved, TIMEZONE)}"' in answer.text
 
 
 @pytest.mark.parametrize("fields", [{"starts_at": "soon"}, {"starts_at": ""}, {"staff_id": "x"}, {"version": "x"}])
 def test_a_malformed_move_is_refused_at_its_field(desk, spa, fields):
     booking = make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
-    at = format_local(tomorrow_at(spa.branch, "12:00"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "12:00"), TIMEZONE)
     with nothing_stored():
         answer = post(desk, f"/bookings/{booking}/move", **{"starts_at": at, **fields})
     assert answer.status_code == 422
@@ -241,7 +244,7 @@ def test_a_form_without_its_key_is_refused(desk, spa):
 
 def test_what_is_not_there_or_elsewhere_is_not_found(desk, client, spa):
     booking = make_booking(spa)
-    at = format_local(tomorrow_at(spa.branch, "12:00"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "12:00"), TIMEZONE)
     login(client, "reception7")
     for unknown in (booking, 987654321, 2**63 - 1, 2**63):
         with nothing_stored():
@@ -294,7 +297,7 @@ def test_nobody_comes_in_without_a_login(client, spa):
 
 def test_free_times_as_page_partial_and_json(desk, spa):
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "08:00"))
-    day = format_local(tomorrow_at(spa.branch, "08:00"), ZONE)[:10]
+    day = format_local(tomorrow_at(spa.branch, "08:00"), TIMEZONE)[:10]
     query = f"/slots?service_id={spa.facial}&date={day}&staff_id={spa.therapists[0]}"
     times = [f"{day}T{time}" for time in ("09:15", "09:30", "09:45", "10:00", "10:15")]
     answer = desk.get(query, headers={"Accept": "application/json"})
@@ -306,7 +309,7 @@ def test_free_times_as_page_partial_and_json(desk, spa):
 
 
 def test_free_times_of_today_begin_now(desk, spa):
-    with time_machine.travel("2027-03-01T13:07:00+07:00", tick=False):
+    with time_machine.travel(clock.at_local(dt.date(2027, 3, 1), dt.time(13, 7), TIMEZONE), tick=False):
         login(desk, "reception")
         answer = desk.get(f"/slots?service_id={spa.facial}&date=2027-03-01", headers={"Accept": "application/json"})
     assert answer.json["slots"][0]["starts_at"] == "2027-03-01T13:15"

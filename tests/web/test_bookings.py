@@ -8,10 +8,12 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
+from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Customer, CustomerTreatment
 from spa_app.web.times import format_local
 from tests.factories import (
+    TIMEZONE,
     local_at,
     login,
     make_booking,
@@ -24,7 +26,6 @@ from tests.factories import (
 )
 from tests.web.visits import (
     HTMX,
-    ZONE,
     error_at,
     freeze,
     get,
@@ -160,7 +161,7 @@ def test_what_is_too_large_or_holds_nul_is_refused(desk, spa):
 
 
 def test_outside_opening_hours_is_refused_at_the_time(desk, spa):
-    late = format_local(tomorrow_at(spa.branch, "20:30"), ZONE)
+    late = format_local(tomorrow_at(spa.branch, "20:30"), TIMEZONE)
     with nothing_stored():
         answer = post(desk, "/bookings", **visit_fields(spa, starts_at=late))
     assert answer.status_code == 422
@@ -182,7 +183,7 @@ def test_an_overlap_names_the_busy_time_and_offers_the_next_free_ones(desk, spa)
     assert answer.status_code == 409
     assert error_at(answer, "starts_at").startswith("The therapist is busy from 10:00 to 11:10. Next free: 11:15")
     assert "as typed" in answer.text
-    day = format_local(tomorrow_at(spa.branch, "10:00"), ZONE)[:10]
+    day = format_local(tomorrow_at(spa.branch, "10:00"), TIMEZONE)[:10]
     offered = re.findall(r'name="slot" value="([^"]+)"', answer.text)
     assert offered == [f"{day}T{time}" for time in ("11:15", "11:30", "11:45", "12:00", "12:15")]
     taken = post(desk, "/bookings", **{**fields, "starts_at": offered[0]})
@@ -266,11 +267,11 @@ def test_the_card_that_expires_first_is_chosen_by_itself(desk, spa):
     sooner = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=4, expiry_date=day)
     make_card(spa.customer, spa.massage, branch_id=spa.branch, expiry_date=day)
     query = f"customer_id={spa.customer}&service_id={spa.facial}"
-    at = format_local(tomorrow_at(spa.branch, "10:00"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "10:00"), TIMEZONE)
     page = desk.get(f"/bookings/new?{query}&starts_at={at}")
     assert chosen_card(page) == str(sooner)
     assert "After this visit 3 left" in text_of(page)
-    later = format_local(tomorrow_at(spa.branch, "10:00") + dt.timedelta(days=30), ZONE)
+    later = format_local(tomorrow_at(spa.branch, "10:00") + dt.timedelta(days=30), TIMEZONE)
     assert chosen_card(desk.get(f"/bookings/new?{query}&starts_at={later}")) != str(sooner)
     # The second service cannot take the session that the first one takes.
     fields = visit_fields(spa, starts_at=at, **{"items-1-service_id": spa.massage, "items-2-service_id": spa.massage})
@@ -294,7 +295,7 @@ def test_a_choice_made_on_the_screen_stays_until_customer_or_service_change(desk
 
 
 def test_the_form_starts_at_the_next_quarter_hour(desk, spa):
-    with time_machine.travel("2027-03-01T10:07:00+07:00", tick=False):
+    with time_machine.travel(clock.at_local(dt.date(2027, 3, 1), dt.time(10, 7), TIMEZONE), tick=False):
         login(desk, "reception")
         page = desk.get("/bookings/new")
     assert page.status_code == 200
@@ -333,7 +334,7 @@ def test_services_are_added_and_removed_without_javascript(desk, spa):
 
 
 def test_a_free_time_is_taken_over(desk, spa):
-    at = format_local(tomorrow_at(spa.branch, "14:30"), ZONE)
+    at = format_local(tomorrow_at(spa.branch, "14:30"), TIMEZONE)
     answer = post(desk, "/bookings/form", **visit_fields(spa, slot=at))
     assert re.search(rf'name="starts_at"[^>]*value="{at}"', answer.text)
     assert re.search(rf'value="{at}"[^>]*aria-pressed="true"', answer.text)

@@ -17,9 +17,18 @@ from spa_app.services import bookings, payments
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.transaction import atomic
-from tests.factories import Spa, local_at, login, make_booking, make_card, make_customer, make_staff, tomorrow_at
+from tests.factories import (
+    TIMEZONE,
+    Spa,
+    local_at,
+    login,
+    make_booking,
+    make_card,
+    make_customer,
+    make_staff,
+    tomorrow_at,
+)
 
-TIMEZONE = "Asia/Ho_Chi_Minh"
 HTMX = {"HX-Request": "true"}
 
 

@@ -13,9 +13,8 @@ from spa_app.extensions import db
 from spa_app.models import Invoice
 from spa_app.queries import reports
 from spa_app.services import billing, bookings, expiry, payments
-from tests.factories import login, make_booking, make_card, make_customer
+from tests.factories import TIMEZONE, login, make_booking, make_card, make_customer
 
-ZONE = "Asia/Ho_Chi_Minh"
 REPORTS = ("daily", "payments", "sessions", "owed")
 EVIL = '=HYPERLINK("http://evil.example","Mai")'
 
@@ -52,8 +51,8 @@ def ledger(query, **values):
 
 
 def test_the_daily_figures_are_the_ledgers(trade):
-    on = clock.today(ZONE)
-    report = reports.get_daily(trade.branch, timezone=ZONE, first=on, last=on)
+    on = clock.today(TIMEZONE)
+    report = reports.get_daily(trade.branch, timezone=TIMEZONE, first=on, last=on)
 
     (day,) = report.days
     for method, account in (("cash", 1110), ("card", 1120), ("bank_transfer", 1130), ("e_wallet", 1140)):
@@ -70,13 +69,13 @@ def test_the_daily_figures_are_the_ledgers(trade):
 
 
 def test_expired_sessions_are_revenue_of_their_own(spa):
-    on = clock.today(ZONE)
+    on = clock.today(TIMEZONE)
     make_card(
         spa.customer, spa.facial, branch_id=spa.branch, sessions=4, price=400_000, expiry_date=on - dt.timedelta(days=1)
     )
     expiry.expire_due(on)
 
-    report = reports.get_daily(spa.branch, timezone=ZONE, first=on, last=on)
+    report = reports.get_daily(spa.branch, timezone=TIMEZONE, first=on, last=on)
 
     assert report.total.breakage_amount == ledger("SELECT -sum(amount) FROM journal_lines WHERE account_id = 4120") > 0
     assert (report.total.revenue_amount, report.total.sessions, report.owed_amount) == (0, 0, 0)
@@ -89,8 +88,8 @@ def test_store_credit_is_told_apart_from_money(spa):
     sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
     payments.take_payment(sale, method="store_credit", amount=100_000, actor=spa.manager)
 
-    on = clock.today(ZONE)
-    total = reports.get_daily(spa.branch, timezone=ZONE, first=on, last=on).total
+    on = clock.today(TIMEZONE)
+    total = reports.get_daily(spa.branch, timezone=TIMEZONE, first=on, last=on).total
 
     assert (total.taken_amount, total.credit_amount) == (450_000, 100_000)
 
@@ -101,7 +100,7 @@ def _visit_invoice(spa):
 
 
 def test_a_report_takes_five_statements_at_most(trade):
-    on = clock.today(ZONE)
+    on = clock.today(TIMEZONE)
     statements = []
     db.session.rollback()
 
@@ -110,7 +109,7 @@ def test_a_report_takes_five_statements_at_most(trade):
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        reports.get_daily(trade.branch, timezone=ZONE, first=on - dt.timedelta(days=365), last=on)
+        reports.get_daily(trade.branch, timezone=TIMEZONE, first=on - dt.timedelta(days=365), last=on)
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
 
@@ -118,7 +117,7 @@ def test_a_report_takes_five_statements_at_most(trade):
 
 
 def test_the_page_shows_charts_a_table_and_ways_down(manager, trade):
-    on = clock.today(ZONE).isoformat()
+    on = clock.today(TIMEZONE).isoformat()
     page = manager.get(f"/reports/daily?from={on}&to={on}")
 
     assert page.status_code == 200
@@ -135,7 +134,7 @@ def test_two_weeks_are_shown_unless_told_otherwise(manager):
     rows = rows_of(manager.get("/reports/daily?format=csv"))
 
     assert len(rows) == 1 + 14
-    assert rows[-1][0] == clock.today(ZONE).isoformat()
+    assert rows[-1][0] == clock.today(TIMEZONE).isoformat()
 
 
 @pytest.mark.parametrize("name", REPORTS)

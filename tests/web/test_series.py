@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem
 from spa_app.web.times import format_local
-from tests.factories import login, make_booking, make_card, make_customer, tomorrow_at
-from tests.web.visits import ZONE, error_at, nothing_stored, post, text_of
+from tests.factories import TIMEZONE, login, make_booking, make_card, make_customer, tomorrow_at
+from tests.web.visits import error_at, nothing_stored, post, text_of
 
 WEEK = dt.timedelta(weeks=1)
 MAIN = {"HX-Request": "true", "HX-Target": "main", "HX-Current-URL": "http://localhost/bookings/series"}
@@ -23,7 +23,7 @@ def fields(spa):
         "customer_id": spa.customer,
         "service_id": spa.facial,
         "staff_id": spa.therapists[0],
-        "starts_at": format_local(tomorrow_at(spa.branch, "10:00"), ZONE),
+        "starts_at": format_local(tomorrow_at(spa.branch, "10:00"), TIMEZONE),
         "every_weeks": "1",
         "count": "3",
     }

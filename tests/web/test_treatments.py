@@ -14,7 +14,7 @@ from spa_app.models import Booking, Branch, CustomerTreatment, Invoice
 from spa_app.queries.treatments import list_cards
 from spa_app.services import billing, bookings, treatments
 from tests.books import assert_books_balance
-from tests.factories import local_at, login, make_booking, make_card, make_customer, make_plan
+from tests.factories import TIMEZONE, local_at, login, make_booking, make_card, make_customer, make_plan
 
 HTMX = {"HX-Request": "true", "HX-Target": "main"}
 
@@ -73,7 +73,7 @@ def test_the_squares_of_every_state(spa):
 def test_a_card_is_over_at_its_branchs_midnight_before_the_nightly_run(spa):
     last_day = today(spa) + dt.timedelta(days=3)
     make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=3, expiry_date=last_day)
-    _, midnight = clock.day_bounds(last_day, "Asia/Ho_Chi_Minh")
+    _, midnight = clock.day_bounds(last_day, TIMEZONE)
 
     with time_machine.travel(midnight - dt.timedelta(seconds=1), tick=False):
         before = list_cards(spa.customer)[0]

@@ -11,12 +11,12 @@ from spa_app.extensions import db
 from spa_app.models import CustomerTreatment
 from spa_app.web.times import format_local
 from tests.factories import (
+    TIMEZONE,
     local_at,
     tomorrow_at,
 )
 
 HTMX = {"HX-Request": "true", "HX-Target": "panel", "HX-Current-URL": "http://localhost/calendar?date=2030-01-01&new=1"}
-ZONE = "Asia/Ho_Chi_Minh"
 STEPS = ("confirm", "arrive", "start", "complete", "no-show", "undo-complete", "undo-cancel", "cancel", "move")
 
 
@@ -49,7 +49,7 @@ def post(client, url, headers=None, *, key=None, **fields):
 def visit_fields(spa, **changes):
     fields = {
         "customer_id": spa.customer,
-        "starts_at": format_local(tomorrow_at(spa.branch, "10:00"), ZONE),
+        "starts_at": format_local(tomorrow_at(spa.branch, "10:00"), TIMEZONE),
         "items-0-service_id": spa.facial,
         "items-0-staff_id": "",
         "items-0-resource_id": "",

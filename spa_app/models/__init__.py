@@ -1,7 +1,7 @@
 """What is stored, one module per aggregate."""
 
 from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
-from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment
+from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
@@ -9,7 +9,7 @@ from spa_app.models.customer import Customer
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, BranchException, StaffShift
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
-from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
+from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "JournalLine",
     "OutboxMessage",
     "Payment",
+    "Payout",
     "Plan",
     "PlanItem",
     "Resource",
@@ -48,7 +49,9 @@ __all__ = [
     "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
+    "TreatmentShare",
     "User",
     "UserBranch",
     "derive_status",
+    "valid_through",
 ]

@@ -125,7 +125,7 @@ class OwedRow:
     service: str | None
     sessions: int
     held: int
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: begins with the first visit
     status: str
     amount: int
 

@@ -15,7 +15,14 @@ from spa_app.web.i18n import current_locale
 def init_app(app: Flask) -> None:
     """Register the filters."""
     app.jinja_env.filters.update(
-        money=money, date=date, time=time, datetime=datetime, phone=phone, local_input=local_input, minutes=minutes
+        money=money,
+        date=date,
+        time=time,
+        datetime=datetime,
+        phone=phone,
+        local_input=local_input,
+        minutes=minutes,
+        valid_to=valid_to,
     )
 
 
@@ -63,6 +70,13 @@ def phone(number: str | None) -> str:
     home = phonenumbers.region_code_for_number(parsed) == "VN"
     style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, style)
+
+
+def valid_to(expiry_date: dt.date | None) -> str:
+    """Until when a card is valid; None: its validity has not begun yet."""
+    if expiry_date is None:
+        return gettext("valid from the first visit on")
+    return gettext("valid to %(date)s", date=date(expiry_date))
 
 
 def minutes(count: int) -> str:

@@ -102,7 +102,11 @@ def book(
         for row, need in zip(rows, needs, strict=True):
             if row.treatment_id:
                 treatments.hold_session(
-                    cards[row.treatment_id], item_id=row.id, actor=actor, field=f"{need.field}treatment_id"
+                    cards[row.treatment_id],
+                    item_id=row.id,
+                    customer_id=customer_id,
+                    actor=actor,
+                    field=f"{need.field}treatment_id",
                 )
         audit.record(
             "booking_created",

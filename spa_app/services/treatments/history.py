@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from spa_app import clock
 from spa_app.errors import N_, ConflictError
 from spa_app.extensions import db
-from spa_app.models import Branch, CustomerTreatment, derive_status
+from spa_app.models import Branch, CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.money import session_value
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account, Posting
@@ -52,11 +52,18 @@ _INSERT_AND_CLOSE_HOLD = text(
 _CLOSE_ENTRY = text("UPDATE treatment_entries SET closed_by_id = :closed_by_id WHERE id = :id")
 
 
+_INSERT_OPERATION = TreatmentEntry.__table__.insert().returning(TreatmentEntry.id)  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Entry:
+    """A row to be: see :class:`TreatmentEntry`."""
+
     kind: str
     sessions: int
     value_amount: int = 0
+    days: int | None = None
+    counterpart_id: int | None = None
 
 
 def append_entries(
@@ -82,6 +89,28 @@ def append_entries(
             N_("No session is reserved for this visit any more."),
             ways_out=(OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
         )
+    _count(card, entries)
+    return ids
+
+
+def append_operation(card: CustomerTreatment, entry: Entry, *, actor: Actor, reason: str) -> int:
+    """Write the row of what a desk does to the card itself, bring its counters along, and return the row's id."""
+    row = {
+        "treatment_id": card.id,
+        "kind": entry.kind,
+        "sessions": entry.sessions,
+        "value_amount": entry.value_amount,
+        "days": entry.days,
+        "counterpart_id": entry.counterpart_id,
+        "actor_id": actor.user_id,
+        "reason": reason,
+    }
+    entry_id: int = db.session.execute(_INSERT_OPERATION, row).scalar_one()
+    _count(card, [entry])
+    return entry_id
+
+
+def _count(card: CustomerTreatment, entries: Sequence[Entry]) -> None:
     for entry in entries:
         match entry.kind:
             case "hold" | "release":
@@ -89,12 +118,17 @@ def append_entries(
             case "punch" | "unpunch" | "forfeit":
                 card.used_sessions -= entry.sessions
                 card.recognised_amount += entry.value_amount
-            case "refund":
+            case "reactivate":
+                card.expired_sessions -= entry.sessions
+                card.expired_amount += entry.value_amount
+            case "adjust":
                 card.total_sessions += entry.sessions
+            case "refund" | "transfer_in" | "transfer_out":
+                card.total_sessions += entry.sessions
+                card.deferred_amount -= entry.value_amount
     branch = db.session.get_one(Branch, card.branch_id)
     card.status = derive_status(card, clock.today(branch.timezone))
     db.session.flush()
-    return ids
 
 
 def insert_entries(
@@ -106,6 +140,7 @@ def insert_entries(
     reason: str,
     statement: TextClause = _INSERT_ENTRIES,
 ) -> list[int]:
+    """Write rows of one or many cards, without their counters, and return the rows' ids in order."""
     rows = db.session.execute(
         statement,
         {
@@ -123,10 +158,12 @@ def insert_entries(
 
 
 def close_entry(entry_id: int, closed_by_id: int) -> None:
+    """Note which entry undid this one: possible once."""
     db.session.execute(_CLOSE_ENTRY, {"id": entry_id, "closed_by_id": closed_by_id})
 
 
 def worth(card: CustomerTreatment, sessions: int) -> int:
+    """What so many of the sessions that are left are worth, in minor units without VAT (:func:`session_value`)."""
     return session_value(
         whole=card.deferred_amount,
         spent=card.recognised_amount + card.expired_amount,
@@ -137,4 +174,5 @@ def worth(card: CustomerTreatment, sessions: int) -> int:
 
 
 def recognition(card: CustomerTreatment, amount: int, revenue: Account) -> list[Posting]:
+    """What is no longer owed on the card becomes revenue; the other way round for a negative amount."""
     return [Posting(Account.DEFERRED_REVENUE, amount, treatment_id=card.id), Posting(revenue, -amount)]

@@ -5,6 +5,8 @@ from spa_app.errors import N_, WayOut
 PAY_VISIT = WayOut("pay_visit", N_("Let the customer pay for this visit"))
 OTHER_CARD = WayOut("choose_card", N_("Choose another card"))
 EXTEND = WayOut("extend_card", N_("Ask a manager to extend the card"))
+REFUND = WayOut("refund_card", N_("Refund what is left"))
+REACTIVATE = WayOut("reactivate_card", N_("Ask a manager to reactivate the card"))
 UNFREEZE = WayOut("unfreeze_card", N_("Unfreeze the card"))
 
 

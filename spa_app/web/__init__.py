@@ -14,6 +14,8 @@ from spa_app.web.calendar import sheet
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
+from spa_app.web.treatments import acts as _acts  # noqa: F401 - its routes
+from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
 
 AREAS = (
@@ -21,6 +23,7 @@ AREAS = (
     blocks,
     bookings,
     calendar,
+    cards,
     customers,
     health,
     invoices,

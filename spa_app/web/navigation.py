@@ -20,7 +20,7 @@ RAIL = (
         EVERYONE,
         ("calendar", "bookings", "blocks", "walk_ins", "series"),
     ),
-    ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
+    ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments", "cards")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),
     ("setup.index", N_("Set-up"), "settings", MANAGERS, ("setup", "audit")),

@@ -65,6 +65,13 @@ FIELDS = [
     "every_weeks",
     "count",
     "card_for",
+    "expiry_date",
+    "sessions",
+    "session_limit",
+    "basis",
+    "fee_amount",
+    "pay_by",
+    "shown_amount",
     "who",
     "slot",
 ]
@@ -85,6 +92,9 @@ QUERY = [
     "booking",
     "what",
     "status",
+    "do",
+    "basis",
+    "fee_amount",
 ]
 
 

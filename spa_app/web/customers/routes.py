@@ -136,6 +136,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         customer_id=profile.id,
         form=form or CustomerForm(formdata=None, data=details),
         cards=treatments.list_cards(profile.id),
+        shared=treatments.list_shared_cards(profile.id),
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),

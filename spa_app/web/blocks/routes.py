@@ -38,11 +38,13 @@ def create() -> ResponseReturnValue:
     form = BlockForm()
     if not form.validate():
         return _answer(form, 422)
+    thing = form.thing()
     try:
         run_once(
             "block_time",
             lambda: blocks.block_time(
-                **form.thing(),
+                staff_id=thing.get("staff_id"),
+                resource_id=thing.get("resource_id"),
                 starts_at=form.starts_at.data,
                 ends_at=form.ends_at.data,
                 kind=form.kind.data,

@@ -116,7 +116,7 @@ def find_affected(absence: Absence, *, actor: Actor) -> AffectedList:
     has_more, items = len(items) > MOST_LISTED, items[:MOST_LISTED]
     if not items:
         return AffectedList(name, is_marked(absence), (), False)
-    bench = load_bench(absence, owner, items, read=load_busy)
+    bench = load_bench(owner, items, read=load_busy)
     cost = _costs(items, bench, branch)
     jobs = [Job(item.item_id, item.taken, tuple(bench.free_for(item))) for item in items]
     chosen = assign(jobs, cost)
@@ -191,14 +191,12 @@ def list_affected_items(
         query = query.where(BookingItem.id.in_(only))
     rows: Sequence[Any] = db.session.execute(query).all()
     return [
-        AffectedItem(*shown, Span(occupied.lower, occupied.upper), Span(during.lower, during.upper))
+        AffectedItem(*(*shown, Span(occupied.lower, occupied.upper), Span(during.lower, during.upper)))
         for *shown, occupied, during in rows
     ]
 
 
-def load_bench(
-    absence: Absence, owner: Staff | Resource, items: Sequence[AffectedItem], *, read: Callable[..., Busy]
-) -> Bench:
+def load_bench(owner: Staff | Resource, items: Sequence[AffectedItem], *, read: Callable[..., Busy]) -> Bench:
     """Who, or which rooms of the same type, could take over from the owner; ``read`` finds what is taken."""
     branch = db.session.get_one(Branch, owner.branch_id)
     services = {item.service_id for item in items}
@@ -212,7 +210,7 @@ def load_bench(
         able = {one: tuple(who for who in team.staff[one] if who != owner.id) for one in services}
         everybody = sorted({who for some in able.values() for who in some})
         hours = load_hours(branch, first, last, everybody)
-        return Bench(team.names, able, make_facts(whole, hours, read(whole, everybody, (), absence=absence)), True)
+        return Bench(team.names, able, make_facts(whole, hours, read(whole, everybody, ())), True)
     alike = (
         select(Resource.id, Resource.name)
         .where(
@@ -225,7 +223,7 @@ def load_bench(
     )
     names = {row[0]: row[1] for row in db.session.execute(alike)}
     hours = load_hours(branch, first, last)
-    facts = make_facts(whole, hours, read(whole, (), list(names), absence=absence))
+    facts = make_facts(whole, hours, read(whole, (), list(names)))
     return Bench(names, dict.fromkeys(services, tuple(names)), facts, False)
 
 

@@ -52,7 +52,7 @@ def apply_substitutes(
         moves, visits = _lock(absence, owner, {one.item_id: one for one in chosen})
         scheduling.lock_rows(type(owner), {owner.id, *(one for _, one in moves)})
         if moves:
-            _check(moves, load_bench(absence, owner, [item for item, _ in moves], read=scheduling.busy_now))
+            _check(moves, load_bench(owner, [item for item, _ in moves], read=scheduling.busy_now))
             _write(moves, visits, owner, actor=actor)
         if mark is not None:
             if is_marked(absence):

@@ -138,7 +138,7 @@ def test_what_nobody_can_take_stays_flagged_with_its_next_free_times(spa, at, si
     left = find(spa, sick)
     assert ([one.item.booking_id for one in left.visits], left.is_marked) == ([taken], True)
     assert rows("SELECT jsonb_array_length(after -> 'left') FROM audit_log WHERE action = 'time_blocked'") == [(1,)]
-    with refused("staff_on_leave", SlotTakenError, "items-0-staff_id", ("choose_slot",)):
+    with refused("on_leave", SlotTakenError, "items-0-staff_id", ("choose_slot",)):
         book(spa, at("12:00"), ItemRequest(spa.facial, spa.therapists[0]))
     bookings.move(taken, starts_at=at("17:00"), staff_id=spa.therapists[1], actor=spa.receptionist)
     assert find(spa, sick).visits == ()

@@ -28,7 +28,7 @@ class Substitution:
 
 @dataclass(frozen=True)
 class Mark:
-    """How the absence is put down in the calendar: ``kind`` and ``reason`` as in :func:`blocks.block_time`."""
+    """How the absence is marked in the calendar: ``kind`` and ``reason`` as in :func:`blocks.block_time`."""
 
     kind: str
     reason: str = ""
@@ -39,7 +39,7 @@ def apply_substitutes(
 ) -> int:
     """Give each chosen visit to its substitute at the same time, and return how many those are.
 
-    ``mark``: put the absence down too; visits that nobody takes over stay in it, and the calendar shows them. Locks the
+    ``mark``: block its time too; visits that nobody takes over stay in it, and the calendar shows them. Locks the
     bookings by id, therapists by id, rooms by id, then checks everything anew. Raises :class:`ConflictError` where a
     visit was changed since (``changed_meanwhile``), somebody is no longer free (``substitute_taken``) or the absence is
     marked already, :class:`InvalidError` where nothing is asked for or somebody cannot do it; nothing is stored then.

@@ -13,7 +13,7 @@ from spa_app.services import blocks
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.blocks.forms import KINDS, BlockForm
-from spa_app.web.bookings.place import calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_timezone, local_today, roles
@@ -54,6 +54,9 @@ def create() -> ResponseReturnValue:
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
+        if error.code == "visit_in_the_way":
+            url = affected_url(**thing, starts_at=form.starts_at.data, ends_at=form.ends_at.data)
+            form.ways_out.append((_("Find somebody else for the visits"), url))
         return _answer(form, errors.status_of(error))
     return _done(_("The time is blocked."), form.starts_at.data)
 
@@ -119,4 +122,6 @@ def _answer(form: BlockForm, status: int = 200) -> ResponseReturnValue:
         panel=in_panel(),
         close_url=calendar_url(date),
         swap=swap,
+        beside=beside,
+        affected_url=affected_url,
     )

@@ -66,7 +66,8 @@ class ColumnView:
 
     ``off`` are the stretches in which a therapist is not on shift.
 
-    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
+    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word. ``away_url`` is for the day
+    on which they are absent, or the room is closed.
     """
 
     id: int
@@ -75,6 +76,7 @@ class ColumnView:
     tail: str
     count: int
     new_url: str
+    away_url: str
     off: tuple[str, ...]
     cells: tuple[BlockView | SlotView | BlockedView, ...]
 
@@ -181,6 +183,7 @@ def _column(
         tail=tail,
         count=len(blocks),
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
+        away_url=f"/affected?{who}={column.id}&date={day.date.isoformat()}",
         off=tuple(_classes(cell) for period in day.open_periods for cell in off_cells(frame, period, at_work))
         if shifts is not None
         else (),
@@ -220,7 +223,7 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
     allergy, note = _("Allergy"), _("Note")
 
     def view(block: Block) -> BlockView:
-        flags = tuple((flag, words[flag]) for flag in _flags(block))
+        flags = tuple((flag, words[flag]) for flag in _flags(block, day))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
         said = [
             f"{starts}–{ends}",
@@ -251,6 +254,8 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
 def flag_words() -> dict[str, str]:
     """What each flag of a block means, in the order of the legend."""
     return {
+        "away": _("Needs another therapist"),
+        "closed": _("Needs another room"),
         "allergy": _("Allergy"),
         "arrived": _("Arrived"),
         "unpaid": _("To pay"),
@@ -264,11 +269,13 @@ def flag_words() -> dict[str, str]:
     }
 
 
-def _flags(block: Block) -> list[str]:
+def _flags(block: Block, day: Day) -> list[str]:
     card = "last" if block.last_session else "card" if block.on_card else None
     return [
         flag
         for flag, holds in (
+            ("away", block.item_id in day.without_therapist),
+            ("closed", block.item_id in day.without_room),
             ("allergy", bool(block.allergies)),
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),

@@ -42,7 +42,7 @@ def index() -> ResponseReturnValue:
 @bp.post("/affected")
 @roles(*DESK)
 def apply() -> ResponseReturnValue:
-    """Give each ``item-<id>`` to whom it names, all or none; with ``mark`` also mark the absence (``kind``, ``reason``).
+    """Give each ``item-<id>`` to whom it names, all or none; ``mark`` also marks the absence (``kind``, ``reason``).
 
     409 with the fresh list where it is no longer true, with nothing stored.
     """

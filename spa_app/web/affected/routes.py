@@ -64,16 +64,18 @@ def apply() -> ResponseReturnValue:
         if is_partial():
             refresh("bookings-changed")
         return _look(name, form, errors.status_of(error))
-    toast(_done(moved, name, marked=mark is not None))
+    toast(_done(moved, name, form, marked=mark is not None))
     if not is_partial():
         return see_other(_url(form))
     refresh("bookings-changed")
     return _look(name, _begun(form.staff_id.data, form.resource_id.data, form.starts_at.data, form.ends_at.data))
 
 
-def _done(moved: int, name: str, *, marked: bool) -> str:
+def _done(moved: int, name: str, form: AffectedForm, *, marked: bool) -> str:
     words = [_("%(name)s: marked in the calendar.", name=name)] if marked else []
-    if moved:
+    if moved and form.resource_id.data:
+        words.append(ngettext("%(num)s visit has another room now.", "%(num)s visits have another room now.", moved))
+    elif moved:
         words.append(ngettext("%(num)s visit has been taken over.", "%(num)s visits have been taken over.", moved))
     return " ".join(words)
 

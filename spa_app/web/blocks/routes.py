@@ -56,7 +56,12 @@ def create() -> ResponseReturnValue:
         errors.add_to_form(form, error)
         if error.code == "visit_in_the_way":
             url = affected_url(**thing, starts_at=form.starts_at.data, ends_at=form.ends_at.data)
-            form.ways_out.append((_("Find somebody else for the visits"), url))
+            way = (
+                _("Find another room for the visits")
+                if "resource_id" in thing
+                else _("Find somebody else for the visits")
+            )
+            form.ways_out.append((way, url))
         return _answer(form, errors.status_of(error))
     return _done(_("The time is blocked."), form.starts_at.data)
 

@@ -3,9 +3,9 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, func, or_, select, text
 
 from spa_app import clock
 from spa_app.extensions import db
@@ -137,19 +137,7 @@ def week_of(date: dt.date) -> dict[str, dt.date]:
 def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
     """The branch's blocked times that end after ``since``, by their begin; a hundred at most."""
     query = (
-        select(
-            BlockedTime.id,
-            BlockedTime.staff_id,
-            BlockedTime.resource_id,
-            func.coalesce(Staff.full_name, Resource.name),
-            BlockedTime.kind,
-            BlockedTime.reason,
-            BlockedTime.starts_at,
-            BlockedTime.ends_at,
-            select(func.count()).select_from(BookingItem).where(_is_displaced()).scalar_subquery(),
-        )
-        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
-        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        _rows(_of_therapist().scalar_subquery() + _in_room().scalar_subquery())
         .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.ends_at > since)
         .order_by(BlockedTime.starts_at, BlockedTime.id)
         .limit(MOST_BLOCKS)
@@ -159,24 +147,22 @@ def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
 
 def list_absences(booking_id: int) -> list[BlockRow]:
     """The blocked times in which services of an upcoming visit lie, by their begin. One statement."""
-    query = (
-        select(
-            BlockedTime.id,
-            BlockedTime.staff_id,
-            BlockedTime.resource_id,
-            func.coalesce(Staff.full_name, Resource.name),
-            BlockedTime.kind,
-            BlockedTime.reason,
-            BlockedTime.starts_at,
-            BlockedTime.ends_at,
-            func.count(),
-        )
-        .select_from(BlockedTime)
-        .join(BookingItem, _is_displaced())
-        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
-        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+    affected = _of_therapist().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    in_room = _in_room().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    staff = select(BookingItem.staff_id).where(BookingItem.booking_id == booking_id)
+    begins = select(func.min(func.lower(BookingItem.occupied))).where(BookingItem.booking_id == booking_id)
+    rooms = (
+        select(BookingItemResource.resource_id)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
         .where(BookingItem.booking_id == booking_id)
-        .group_by(BlockedTime.id, Staff.id, Resource.id)
+    )
+    query = (
+        _rows(affected + in_room)
+        .where(
+            or_(BlockedTime.staff_id.in_(staff), BlockedTime.resource_id.in_(rooms)),
+            BlockedTime.ends_at > begins.scalar_subquery(),
+            affected + in_room > 0,
+        )
         .order_by(BlockedTime.starts_at, BlockedTime.id)
     )
     return [BlockRow(*row) for row in db.session.execute(query)]
@@ -193,24 +179,59 @@ def get_owner(*, staff_id: int | None, resource_id: int | None) -> tuple[int, st
     return (row[0], row[1]) if row else None
 
 
-def _is_displaced() -> ColumnElement[bool]:
-    """An item of an upcoming visit lies in a blocked time of its therapist, or of a room that it takes."""
-    during = func.tstzrange(BlockedTime.starts_at, BlockedTime.ends_at)
-    in_room = (
-        select(BookingItemResource.booking_item_id)
-        .where(
-            BookingItemResource.booking_item_id == BookingItem.id,
-            BookingItemResource.resource_id == BlockedTime.resource_id,
-            BookingItemResource.occupied.overlaps(during),
+def _rows(affected: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """Blocked times in the order of :class:`BlockRow`."""
+    return (
+        select(
+            BlockedTime.id,
+            BlockedTime.staff_id,
+            BlockedTime.resource_id,
+            func.coalesce(Staff.full_name, Resource.name),
+            BlockedTime.kind,
+            BlockedTime.reason,
+            BlockedTime.starts_at,
+            BlockedTime.ends_at,
+            affected,
         )
-        .exists()
+        .select_from(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
     )
-    return and_(
-        BookingItem.occupies,
-        BookingItem.booking_status.in_(("pending", "confirmed")),
-        BookingItem.occupied.overlaps(during),
-        or_(BookingItem.staff_id == BlockedTime.staff_id, in_room),
+
+
+def _of_therapist() -> Select[int]:
+    """How many services of upcoming visits lie in a therapist's blocked time."""
+    return (
+        select(func.count())
+        .select_from(BookingItem)
+        .where(
+            BookingItem.staff_id == BlockedTime.staff_id,
+            BookingItem.occupies,
+            BookingItem.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
     )
+
+
+def _in_room() -> Select[int]:
+    """How many lie in the blocked time of a room or machine that they take."""
+    return (
+        select(func.count())
+        .select_from(BookingItemResource)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(
+            BookingItemResource.resource_id == BlockedTime.resource_id,
+            BookingItemResource.occupies,
+            BookingItemResource.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
+    )
+
+
+def _blocked() -> ColumnElement[Any]:
+    return func.tstzrange(BlockedTime.starts_at, BlockedTime.ends_at)
 
 
 def list_blockable(branch_id: int) -> tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from spa_app import clock
 from spa_app.extensions import db
@@ -14,7 +14,7 @@ from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Cu
 from spa_app.services import availability, blocks, scheduling
 from spa_app.services.actor import Actor
 from spa_app.services.availability import ZERO, Facts, Span, Stretch, Task
-from spa_app.services.bookings.visit import list_items, list_resource_ids
+from spa_app.services.bookings.visit import list_items
 from spa_app.services.scheduling import Need, Slot
 from spa_app.services.scheduling_facts import Absence, Busy, load_busy, load_hours, load_team, make_facts
 from spa_app.services.substitutes import Job, assign
@@ -150,9 +150,23 @@ def list_affected_items(
 
     Those of visits that are tentative or confirmed and not over: what has begun or is completed stays as it is.
     """
-    taken = BookingItem.occupied if absence.staff_id is not None else BookingItemResource.occupied
+    if absence.staff_id is not None:
+        taken, theirs = BookingItem.occupied, BookingItem.staff_id == absence.staff_id
+        of_theirs: Select[Any] = select(BookingItem)
+    else:
+        taken, theirs = BookingItemResource.occupied, BookingItemResource.resource_id == absence.resource_id
+        of_theirs = (
+            select(BookingItemResource)
+            .where(BookingItemResource.occupies)
+            .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        )
+    # What is theirs comes first among the tables: it is few, and found by the exclusion constraint's index.
     query = (
-        select(
+        of_theirs.join(Booking, Booking.id == BookingItem.booking_id)
+        .join(Customer, Customer.id == Booking.customer_id)
+        .join(Service, Service.id == BookingItem.service_id)
+        .join(Staff, Staff.id == BookingItem.staff_id)
+        .with_only_columns(
             BookingItem.id,
             Booking.id,
             Booking.version,
@@ -167,11 +181,8 @@ def list_affected_items(
             BookingItem.occupied,
             taken,
         )
-        .join(Booking, Booking.id == BookingItem.booking_id)
-        .join(Customer, Customer.id == Booking.customer_id)
-        .join(Service, Service.id == BookingItem.service_id)
-        .join(Staff, Staff.id == BookingItem.staff_id)
         .where(
+            theirs,
             BookingItem.occupies,
             Booking.branch_id == branch_id,
             Booking.status.in_(("pending", "confirmed")),
@@ -181,12 +192,6 @@ def list_affected_items(
         .order_by(BookingItem.starts_at, BookingItem.id)
         .limit(limit)
     )
-    if absence.staff_id is not None:
-        query = query.where(BookingItem.staff_id == absence.staff_id)
-    else:
-        query = query.join(BookingItemResource, BookingItemResource.booking_item_id == BookingItem.id).where(
-            BookingItemResource.resource_id == absence.resource_id
-        )
     if only is not None:
         query = query.where(BookingItem.id.in_(only))
     rows: Sequence[Any] = db.session.execute(query).all()
@@ -276,7 +281,6 @@ def _next_free(item: AffectedItem, absence: Absence, branch: Branch) -> list[Slo
             db.session.get_one(Service, one.service_id),
             one.starts_at,
             staff_id=None if one.staff_id == absence.staff_id else one.staff_id,
-            preferred_resource_ids=tuple(list_resource_ids(one)),
             duration=one.ends_at - one.starts_at,
         )
         for one in standing

@@ -1,6 +1,6 @@
 // The day by mouse, pen and finger: free time is drawn, visits are carried to another place and stretched at their lower
 // edge. A drop is sent as the form that moves a visit, so it is checked and refused like that one; a refusal leaves the
-// block where it was. A finger has to rest on the place for a moment first, so that the page still scrolls.
+// block where it was. A finger or pen has to rest on the place for a moment first, so that the page still scrolls.
 /* global htmx */
 import { addressOf, columns, markOpen, open, panel, poller, ROW, scroller, span } from "./calendar.js";
 import { showToast } from "./toasts.js";
@@ -15,7 +15,6 @@ const rowHeight = () => axis().querySelector(".cal-hour").offsetHeight / 12;
 const rowAt = (column, y) => (y - bodyOf(column).getBoundingClientRect().top) / rowHeight();
 const slotsOf = (column) => [...column.querySelectorAll(".cal-slot")];
 const nearest = (wanted, rows) => rows.reduce((best, row) => (Math.abs(row - wanted) < Math.abs(best - wanted) ? row : best));
-const idOf = (link) => link.pathname.split("/").at(-1);
 
 // ── Time: rows count from the axis's start, the clocks are the branch's
 const instant = (row) => Date.parse(axis().dataset.start) + row * ROW;
@@ -32,9 +31,11 @@ let grip = null; // what is held, from the press until the answer is drawn
 let dragged = false; // the click that ends a drag opens nothing
 let missed = false; // news that had to wait
 
-const inEdge = (cell, y) => {
+const isMouse = (event) => event.pointerType === "mouse";
+
+const inEdge = (cell, event) => {
   const { bottom, height } = cell.getBoundingClientRect();
-  return y > bottom - Math.min(8, height / 3);
+  return event.clientY > bottom - Math.min(isMouse(event) ? 8 : 20, height / 3);
 };
 
 // What is held, with where it was: rows, instants, and the other blocks of the same visit.
@@ -43,7 +44,6 @@ const takeUp = (cell, event) => {
   const link = cell.querySelector("a");
   const { row, end } = span(cell);
   const held = { cell, column, link, row, end, pointer: event.pointerId, x: event.clientX, y: event.clientY, fromX: event.clientX, fromY: event.clientY };
-  held.touch = event.pointerType === "touch";
   held.grabbed = rowAt(column, event.clientY) - row;
   held.to = { column, row, end };
   if (cell.matches(".cal-slot")) return { ...held, mode: "draw", peers: [] };
@@ -51,7 +51,7 @@ const takeUp = (cell, event) => {
   const [item, version, after] = cell.dataset.drag.split(".").map(Number);
   const same = [...document.querySelectorAll(".cal-visit[data-drag]")].filter((one) => one !== cell && one.querySelector("a").href === link.href);
   const peers = same.map((one) => ({ one, ...span(one), isSame: Number(one.dataset.drag.split(".")[0]) === item }));
-  const mode = inEdge(cell, event.clientY) ? "stretch" : "move";
+  const mode = inEdge(cell, event) ? "stretch" : "move";
   return { ...held, mode, peers, item, version, after, from: exactly(row, from), until: exactly(end, until) };
 };
 
@@ -214,14 +214,14 @@ document.addEventListener("pointerdown", (event) => {
   const cell = axis()?.dataset.who && event.target.closest(".cal-visit[data-drag], .cal-slot");
   if (!cell) return;
   grip = takeUp(cell, event);
-  if (grip.touch) grip.timer = setTimeout(lift, REST);
+  if (!isMouse(event)) grip.timer = setTimeout(lift, REST);
 });
 
 document.addEventListener("pointermove", (event) => {
   if (!grip) {
     // The edge that can be pulled shows itself under the pointer.
-    const cell = event.pointerType !== "touch" && event.target.closest?.(".cal-visit[data-drag]");
-    if (cell) cell.toggleAttribute("data-edge", inEdge(cell, event.clientY));
+    const cell = event.target.closest?.(".cal-visit[data-drag]");
+    if (cell) cell.toggleAttribute("data-edge", inEdge(cell, event));
     return;
   }
   if (event.pointerId !== grip.pointer || grip.sent) return;
@@ -229,8 +229,8 @@ document.addEventListener("pointermove", (event) => {
   grip.y = event.clientY;
   if (grip.lifted) return follow();
   if (Math.hypot(grip.x - grip.fromX, grip.y - grip.fromY) <= NEAR) return;
-  if (grip.touch) letGo();
-  else lift();
+  if (isMouse(event)) lift();
+  else letGo();
 });
 
 document.addEventListener("pointerup", (event) => {
@@ -279,6 +279,8 @@ for (const own of ["contextmenu", "dragstart"]) {
 }
 
 // ── News waits until the hand is empty
+const besideThePanel = ({ verb, elt, path }) => verb === "post" && !panel.contains(elt) && path.match(/^\/bookings\/(\d+)\//)?.[1];
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.elt !== poller() || !grip?.lifted) return;
   event.preventDefault();
@@ -293,9 +295,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
   if (target.id === "main") abandon();
   // What was done beside the panel, by a drop or by an undo, does not open it; a refusal does, for its ways out.
-  const visit = requestConfig.verb === "post" && !panel.contains(requestConfig.elt) && requestConfig.path.match(/^\/bookings\/(\d+)\//);
-  if (target !== panel || !visit) return;
-  const shows = panel.querySelector(`#visit-${visit[1]}`);
+  const visit = target === panel && besideThePanel(requestConfig);
+  if (!visit) return;
+  const shows = panel.querySelector(`#visit-${visit}`);
   if (xhr.status < 400 ? !shows : panel.querySelector("form#booking-form")) event.detail.swapOverride = "none";
   // Somebody is filling in a form there: it stays, and the reason is told beside it.
   if (xhr.status >= 400 && event.detail.swapOverride === "none") {
@@ -305,17 +307,18 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterRequest", (event) => {
-  const { elt, xhr } = event.detail;
-  if (!grip?.sent) return;
-  if (elt === poller() && grip.done && xhr.status) return letGo();
-  if (elt !== grip.link) return;
-  // The block is drawn in its new place by the poll that the answer asks for; until then its shape stands there.
-  grip.done = xhr.status >= 200 && xhr.status < 300;
-  if (grip.done) return;
-  const { link } = grip;
-  letGo();
-  if (!panel.querySelector(`#visit-${idOf(link)}`)) return;
-  history.pushState({ htmx: true }, "", addressOf(link));
+document.addEventListener("htmx:afterSwap", (event) => {
+  const { target, requestConfig } = event.detail;
+  const visit = target === panel && besideThePanel(requestConfig);
+  if (!visit || !panel.querySelector(`#visit-${visit}`) || new URLSearchParams(location.search).get("booking") === visit) return;
+  history.pushState({ htmx: true }, "", addressOf({ href: `${location.origin}/bookings/${visit}` }));
   markOpen();
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { requestConfig, xhr } = event.detail;
+  if (!grip?.sent) return;
+  // The block is drawn in its new place by the poll that the answer asks for; until then its shape stands there.
+  if (requestConfig.elt === grip.link) grip.done = xhr.status >= 200 && xhr.status < 300;
+  if (requestConfig.elt === grip.link ? !grip.done : grip.done && requestConfig.elt === poller() && xhr.status) letGo();
 });

@@ -92,13 +92,15 @@ const aim = () => {
 };
 
 // ── What is shown of it
-const ghost = (column, row, end, words) => {
+const ghost = (column, row, end, time, words) => {
   const shape = document.createElement("div");
   shape.className = `cal-ghost r${row} s${Math.max(1, end - row)}`;
   shape.setAttribute("aria-hidden", "true");
-  if (words) {
+  if (time) {
     const label = document.createElement("b");
-    label.textContent = words;
+    const whole = document.createElement("span");
+    whole.textContent = time;
+    label.append(whole, ...words.map((word) => ` · ${word}`));
     shape.append(label);
   }
   bodyOf(column).append(shape);
@@ -120,11 +122,10 @@ const show = () => {
   const { from, until } = newTimes();
   const by = mode === "stretch" ? to.end - grip.end : to.row - grip.row;
   const moved = peers.filter((peer) => by && (mode === "move" || peer.isSame || peer.row >= grip.end));
-  const said = [`${clock(from)}–${clock(until)}`];
-  said.push(mode === "move" ? to.column.getAttribute("aria-label") : axis().dataset.length.replace("0", (until - from) / 60_000));
+  const said = [mode === "move" ? to.column.getAttribute("aria-label") : axis().dataset.length.replace("0", (until - from) / 60_000)];
   if (moved.some((peer) => !peer.isSame)) said.push(mode === "move" ? axis().dataset.visit : axis().dataset.rest);
   for (const peer of moved) ghost(peer.one.closest(".cal-col"), peer.isSame && mode === "stretch" ? peer.row : Math.max(0, peer.row + by), peer.end + by);
-  ghost(to.column, to.row, to.end, said.join(" · "));
+  ghost(to.column, to.row, to.end, `${clock(from)}–${clock(until)}`, said);
 };
 
 const follow = () => {

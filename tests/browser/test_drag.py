@@ -1,5 +1,6 @@
 """The calendar by mouse and finger: a drag is one interaction, and what is refused stays where it was."""
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from urllib.parse import parse_qs
@@ -7,11 +8,21 @@ from urllib.parse import parse_qs
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from spa_app import clock
 from spa_app.services import bookings
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.web.times import format_local
-from tests.factories import TIMEZONE, Spa, make_booking, make_customer, tomorrow_at
+from tests.factories import (
+    TIMEZONE,
+    Spa,
+    make_booking,
+    make_branch,
+    make_customer,
+    make_staff,
+    make_user,
+    tomorrow_at,
+)
 from tests.services.checks import rows
 
 pytestmark = pytest.mark.browser
@@ -20,13 +31,13 @@ STEPS = 4  # positions between the two ends of a drag
 
 
 class Hand:
-    """A mouse, or (``touch``) a finger, on the calendar of tomorrow; each drag is one interaction."""
+    """A mouse, or (``touch``) a finger, on the calendar of a day; each drag is one interaction."""
 
-    def __init__(self, page: Page, spa: Spa, query: str = "", *, touch: bool = False) -> None:
+    def __init__(self, page: Page, date: dt.date, query: str = "", *, touch: bool = False) -> None:
         self.page = page
         self.interactions = 0
         self.touch = page.context.new_cdp_session(page) if touch else None
-        page.goto(f"/calendar?date={tomorrow_at(spa.branch, '12:00').date().isoformat()}{query}")
+        page.goto(f"/calendar?date={date.isoformat()}{query}")
         expect(page.locator(".cal-grid a[tabindex='0']")).to_have_count(1)
 
     def point(self, place: Locator, y: float = 0.5) -> tuple[float, float]:
@@ -77,7 +88,11 @@ def visit(spa: Spa) -> int:
 
 @pytest.fixture
 def hand(page: Page, spa: Spa, visit: int) -> Hand:
-    return Hand(page, spa)
+    return Hand(page, _tomorrow(spa))
+
+
+def _tomorrow(spa: Spa) -> dt.date:
+    return tomorrow_at(spa.branch, "12:00").date()
 
 
 def _block(page: Page, booking: int) -> Locator:
@@ -131,7 +146,7 @@ def test_drawing_upwards_begins_at_the_top_and_stops_at_what_is_taken(hand: Hand
 
 
 def test_a_room_is_drawn_into_the_form_too(page: Page, spa: Spa, visit: int):
-    hand = Hand(page, spa, "&by=room")
+    hand = Hand(page, _tomorrow(spa), "&by=room")
     begin = hand.point(_slot(page, "13:00, Room 2"))
 
     hand.drag(begin, (begin[0], begin[1] + HOUR * 0.75))
@@ -170,7 +185,7 @@ def test_a_block_is_carried_to_another_time_and_therapist_and_the_move_is_undone
 
 
 def test_a_block_is_carried_to_another_room(page: Page, spa: Spa, visit: int):
-    hand = Hand(page, spa, "&by=room")
+    hand = Hand(page, _tomorrow(spa), "&by=room")
     begin = hand.point(_block(page, visit))
     to = hand.point(page.locator(".cal-col[aria-label='Room 2'] .cal-head"))
 
@@ -271,7 +286,7 @@ def test_news_waits_while_a_block_is_held(hand: Hand, spa: Spa, visit: int):
 
 def test_a_finger_rests_to_lift_and_otherwise_scrolls(log_in: Callable[..., Page], spa: Spa, visit: int):
     page = log_in("reception", has_touch=True, viewport={"width": 820, "height": 1180})
-    hand = Hand(page, spa, touch=True)
+    hand = Hand(page, _tomorrow(spa), touch=True)
     begin = hand.point(_block(page, visit))
 
     hand.drag(begin, (begin[0], begin[1] + HOUR))
@@ -291,7 +306,7 @@ def test_a_finger_rests_to_lift_and_otherwise_scrolls(log_in: Callable[..., Page
 def test_a_visit_of_two_services_goes_as_a_whole_in_time_and_service_by_service_to_a_therapist(page: Page, spa: Spa):
     items = [ItemRequest(spa.facial, spa.therapists[0]), ItemRequest(spa.consultation, spa.therapists[0])]
     visit = make_booking(spa, *items, starts_at=tomorrow_at(spa.branch, "10:00"))
-    hand = Hand(page, spa)
+    hand = Hand(page, _tomorrow(spa))
     second = page.locator(f"#booking-{visit}-2")
     begin = hand.point(second)
 
@@ -331,7 +346,7 @@ def test_what_has_begun_or_is_over_is_not_taken_up(page: Page, spa: Spa):
 
 def test_the_grid_scrolls_along_at_its_rim(page: Page, spa: Spa, visit: int):
     page.set_viewport_size({"width": 1366, "height": 560})
-    hand = Hand(page, spa)
+    hand = Hand(page, _tomorrow(spa))
     begin = hand.point(_block(page, visit))
     hand.press(begin)
     hand.carry(begin, (begin[0], 545))
@@ -360,3 +375,35 @@ def test_a_drop_is_the_form_that_moves_the_visit(hand: Hand, spa: Spa, visit: in
         "starts_at": format_local(tomorrow_at(spa.branch, "11:00"), TIMEZONE),
     }
     expect(_block(page, visit).locator(".cal-visit__time")).to_have_text("11:00")
+
+
+def test_on_the_day_of_the_clock_change_what_is_shown_is_what_is_stored(log_in: Callable[..., Page], spa: Spa):
+    berlin = make_branch(timezone="Europe/Berlin", opens="00:00", closes="08:00")
+    make_user("receptionist", [berlin], username="berlin")
+    therapist = make_staff(berlin, [spa.consultation], "Jule")
+    today = clock.today("Europe/Berlin")
+    change = next(date for date in _last_sundays_of_march(today.year) if date > today)
+    visit = bookings.book(
+        customer_id=spa.customer,
+        branch_id=berlin,
+        starts_at=clock.at_local(change, dt.time(1), "Europe/Berlin"),
+        items=[ItemRequest(spa.consultation, therapist)],
+        actor=SYSTEM,
+    )
+    page = log_in("berlin")
+    hand = Hand(page, change)
+    begin = hand.point(_block(page, visit))
+
+    hand.press(begin)
+    hand.carry(begin, (begin[0], begin[1] + HOUR * 2))
+    # From one o'clock, two hours on is four: the clocks skip the hour from two to three.
+    expect(page.locator(".cal-ghost")).to_have_text("04:00–04:30 · Jule")
+    hand.release()
+
+    expect(_block(page, visit).locator(".cal-visit__time")).to_have_text("04:00")
+    assert rows("SELECT starts_at FROM bookings") == [(clock.at_local(change, dt.time(4), "Europe/Berlin"),)]
+
+
+def _last_sundays_of_march(year: int) -> list[dt.date]:
+    ends = [dt.date(one, 3, 31) for one in (year, year + 1)]
+    return [end - dt.timedelta(days=(end.weekday() + 1) % 7) for end in ends]

@@ -82,6 +82,8 @@ class Block:
     ends_at: dt.datetime
     occupied_from: dt.datetime
     occupied_to: dt.datetime
+    version: int
+    visit_starts_at: dt.datetime
     customer_id: int
     customer_name: str
     service_name: str
@@ -384,6 +386,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             BookingItem.ends_at,
             func.lower(BookingItem.occupied),
             func.upper(BookingItem.occupied),
+            Booking.version,
+            Booking.starts_at,
             Booking.customer_id,
             Customer.full_name,
             Service.name,

@@ -1,7 +1,7 @@
 """Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
 
 from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find_affected
-from spa_app.services.bookings.booking import ItemRequest, book, move
+from spa_app.services.bookings.booking import ItemRequest, book, find_moves, move
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
@@ -30,6 +30,7 @@ __all__ = [
     "complete",
     "confirm",
     "find_affected",
+    "find_moves",
     "mark_no_show",
     "move",
     "preview_series",

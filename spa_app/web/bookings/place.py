@@ -14,7 +14,7 @@ from spa_app.web.times import format_local
 
 CALENDAR = "/calendar"
 # What the address of the calendar says about its panel; all else is about the calendar itself.
-PANEL_ARGS = ("booking", "new", "customer_id", "starts_at", "staff_id", "resource_id", "service_id")
+PANEL_ARGS = ("booking", "new", "customer_id", "starts_at", "staff_id", "resource_id", "service_id", "minutes")
 
 
 def in_panel() -> bool:

@@ -13,6 +13,7 @@ from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
 from spa_app.queries.roster import Blocked
 from spa_app.web.calendar.layout import (
     ROWS_PER_HOUR,
+    ROWS_PER_SLOT,
     Cell,
     Frame,
     closed_cells,
@@ -28,7 +29,10 @@ SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--mediu
 
 @dataclass(frozen=True, slots=True)
 class BlockView:
-    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight."""
+    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight.
+
+    ``drag`` is for those that can be moved: item, version of the visit, and how many minutes into the visit it begins.
+    """
 
     dom_id: str
     block: Block
@@ -37,6 +41,7 @@ class BlockView:
     ends: str
     label: str
     flags: tuple[tuple[str, str], ...]
+    drag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class GridView:
     closed: tuple[str, ...]
     columns: tuple[ColumnView, ...]
     now_row: int | None
+    step: int = ROWS_PER_SLOT  # what is dragged stops at each so many rows
 
 
 def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, str]) -> GridView:
@@ -98,7 +104,7 @@ def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, st
     spans = [*day.open_periods, *((block.occupied_from, block.occupied_to) for block in day.blocks)]
     frame = frame_of(day.begins_at, day.ends_at, spans)
     zone = ZoneInfo(day.timezone)
-    view_of = _viewer(day, frame, zone)
+    view_of = _viewer(day, frame, zone, movable_since=now if can_book else None)
     columns = tuple(_column(day, column, frame, zone, view_of, now, can_book, extra) for column in day.columns)
     shown_until = frame.instant(frame.rows)
     return GridView(
@@ -211,7 +217,9 @@ def _blocked_view(one: Blocked, column: Column, frame: Frame, zone: ZoneInfo, da
     )
 
 
-def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], BlockView]:
+def _viewer(
+    day: Day, frame: Frame | None, zone: ZoneInfo, *, movable_since: dt.datetime | None = None
+) -> Callable[[Block], BlockView]:
     statuses = {
         "pending": _("Tentative"),
         "confirmed": _("Confirmed"),
@@ -247,9 +255,16 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
             ends=ends,
             label=", ".join(said),
             flags=flags,
+            drag=_drag(block) if movable_since and block.ends_at > movable_since else "",
         )
 
     return view
+
+
+def _drag(block: Block) -> str:
+    if block.status not in ("pending", "confirmed"):
+        return ""
+    return f"{block.item_id}.{block.version}.{(block.starts_at - block.visit_starts_at) // dt.timedelta(minutes=1)}"
 
 
 def flag_words() -> dict[str, str]:

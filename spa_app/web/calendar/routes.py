@@ -24,8 +24,8 @@ bp = Blueprint("calendar", __name__)
 register_way_out("calendar", "calendar.day")
 
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
-PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
 OF_THE_DAY = {"block": "/blocks", "absence": "/affected"}  # forms in the panel that are about the calendar's date
+PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "minutes", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
 
 

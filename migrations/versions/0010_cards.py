@@ -1,14 +1,14 @@
 """Let cards be extended, frozen, transferred, shared, adjusted, refunded and reactivated, and begin at a first visit.
 
 Revision ID: 0010
-Revises: 0003
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0003"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

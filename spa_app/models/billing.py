@@ -57,6 +57,7 @@ class Invoice(Base):
         ),
         Index("uq_invoices_corrects_id", "corrects_id", unique=True, postgresql_where=text("treatment_id IS NULL")),
         Index("ix_invoices_refunded", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
+        Index("ix_invoices_booking_id", "booking_id"),
         Index("ix_invoices_customer_id", "customer_id", "issued_at"),
         Index("ix_invoices_branch_id_issued_at", "branch_id", "issued_at"),
     )

@@ -4,8 +4,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import case, func, select, union_all
+from sqlalchemy import BigInteger, Select, bindparam, case, func, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from spa_app.extensions import db
@@ -141,7 +142,13 @@ def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
 
     Takes one statement.
     """
-    card = CustomerTreatment
+    rows = db.session.execute(_cards_query(), {"customer_id": customer_id})
+    return tuple(CardChoice(*row) for row in rows)
+
+
+@cache
+def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | None]:
+    card, customer_id = CustomerTreatment, bindparam("customer_id", type_=BigInteger)
     taken = (
         select(func.count())
         .select_from(TreatmentEntry)
@@ -162,7 +169,7 @@ def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
         .subquery()
     )
     free = func.least(card.free_sessions, shared.c.still)  # no limit is NULL, which least() leaves aside
-    rows = db.session.execute(
+    return (
         select(
             card.id,
             card.service_id,
@@ -185,7 +192,6 @@ def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
         )
         .order_by(card.customer_id != customer_id, card.expiry_date, card.id)
     )
-    return tuple(CardChoice(*row) for row in rows)
 
 
 def fitting_cards(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError
@@ -18,12 +18,27 @@ from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Customer, Resource, Service, Staff
 from spa_app.services import availability
 from spa_app.services.availability import RoomNeed, Span, Stretch, Task
-from spa_app.services.scheduling_facts import Busy, Taken, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_facts import (
+    Absence,
+    Busy,
+    Taken,
+    Team,
+    load_busy,
+    load_hours,
+    load_team,
+    make_facts,
+)
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 SLOT_STEP = dt.timedelta(minutes=15)
 SLOT_DAYS = (1, 3, 10)  # how many days are looked through at a time: mostly the first has room
 MARGIN = dt.timedelta(hours=3)  # more than any clean-up: what may reach over midnight
+
+# Built once: whatever takes time in the calendar locks these rows. Of the tables, since nobody wants the objects.
+_ROWS = {
+    model: select(table.c.id).where(table.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger)))).order_by("id")
+    for model, table in ((Staff, Staff.__table__), (Resource, Resource.__table__))
+}
 
 
 @dataclass(frozen=True)
@@ -242,11 +257,12 @@ def next_slots(
     limit: int = 5,
     preferred_staff_id: int | None = None,
     except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> list[Slot]:
     """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
     ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
-    days. Locks nothing.
+    days. ``absence``: who or what is not there, though the calendar may not know it yet. Locks nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
     tasks = _tasks(needs, team)
@@ -262,7 +278,7 @@ def next_slots(
         last = first + dt.timedelta(days=count - 1)
         days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
         whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id, absence=absence)
         facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
         wanted = [Span(max(days.lower, since), days.upper)]
         starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)
@@ -319,9 +335,7 @@ def preferred_staff(customer_id: int | None) -> int | None:
 def lock_rows(model: type[Staff | Resource], ids: Iterable[int]) -> None:
     """Lock therapists or rooms by id: staff first, then resources, whoever writes what takes their time."""
     # NO KEY UPDATE leaves the foreign key checks of other desks alone.
-    db.session.execute(
-        select(model.id).where(model.id.in_(set(ids))).order_by(model.id).with_for_update(key_share=True)
-    ).all()
+    db.session.execute(_ROWS[model].with_for_update(key_share=True), {"ids": list(set(ids))}).all()
 
 
 def busy_now(

@@ -4,13 +4,14 @@ from flask import Flask
 
 from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
-from spa_app.web.calendar import sheet
+from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
@@ -19,6 +20,7 @@ from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
 
 AREAS = (
+    affected,
     auth,
     blocks,
     bookings,
@@ -38,7 +40,7 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
+    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

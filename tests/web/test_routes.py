@@ -74,6 +74,11 @@ FIELDS = [
     "shown_amount",
     "who",
     "slot",
+    "from",
+    "to",
+    "mark",
+    "item-1",
+    "version-1",
 ]
 QUERY = [
     "date",
@@ -87,6 +92,7 @@ QUERY = [
     "format",
     "service_id",
     "staff_id",
+    "resource_id",
     "starts_at",
     "customer_id",
     "booking",

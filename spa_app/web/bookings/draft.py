@@ -13,7 +13,7 @@ from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm
+from spa_app.web.bookings.forms import BookingForm, ItemForm
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -42,6 +42,16 @@ class Draft:
         return format_local(starts_at, local_timezone()) if starts_at else ""
 
 
+def has_stale_card(form: BookingForm) -> bool:
+    """Whether a customer or service changed after the screen chose a card for it (no script redrew the form)."""
+    items = [entry.form for entry in form.items]
+    return any(item.card_for.data and item.card_for.data != _card_key(form, item) for item in items)
+
+
+def _card_key(form: BookingForm, item: ItemForm) -> str:
+    return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+
+
 def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     """Choose a card for each service whose customer or service changed after the screen last did so.
 
@@ -55,7 +65,7 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     chosen: list[CardChoice | None] = []
     for entry in form.items:
         item = entry.form
-        key = f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+        key = _card_key(form, item)
         fitting = fitting_cards(cards, service_id=item.service_id.data, visit_on=visit_on, taken=taken)
         fits = [card.id for card in fitting]
         stale = item.card_for.data != key if redo or item.card_for.data else False
@@ -79,9 +89,15 @@ def prepare(
     redo: bool,
     found: list[FoundCustomer] | None = None,
     pressed: str = "",
+    minutes: int | None = None,
 ) -> Draft:
-    """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted."""
+    """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted.
+
+    ``minutes``: how much time was drawn for its first service, if no service is named.
+    """
     choices = get_choices(branch_id)
+    if minutes is not None:
+        _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
     customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
     if customer is None:
@@ -128,6 +144,21 @@ def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
         is_phone = sum(char.isdigit() for char in q) > len(q) // 2
         (form.phone if is_phone else form.full_name).data = q
     return found
+
+
+def _propose_service(form: BookingForm, choices: Choices, minutes: int) -> None:
+    """Choose the one service that takes just so long with the chosen therapist and room; of several, none."""
+    item = form.items[0].form
+    staff, room = item.staff_id.data, item.resource_id.data
+    fitting = [
+        one.id
+        for one in choices.services
+        if one.minutes == minutes
+        and (staff is None or staff in {able.id for able in choices.staff_for(one.id)})
+        and (room is None or room in {place.id for place in choices.resources_for(one.id)})
+    ]
+    if item.service_id.data is None and len(fitting) == 1:
+        item.service_id.data = fitting[0]
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:

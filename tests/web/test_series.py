@@ -47,7 +47,9 @@ def test_a_preview_reports_each_date_and_stores_nothing(desk, spa, fields, in_th
     said = text_of(answer)
     assert "2 of 3 dates fit" in said
     assert "The therapist is busy from 10:00 to 11:10." in said
-    assert "Free that day at 11:15 with Hồng." in said
+    week_later = (tomorrow_at(spa.branch, "10:00") + WEEK).date().isoformat()
+    times = re.findall(r'name="take" value="(.*?)"', answer.text)
+    assert times == [f"{week_later}T{time}" for time in ("08:15", "08:30", "08:45", "11:15", "11:30", "11:45")]
     assert "Book only the 2 that fit" in said
 
 

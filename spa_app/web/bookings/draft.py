@@ -13,7 +13,7 @@ from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm
+from spa_app.web.bookings.forms import BookingForm, parse_id
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -72,6 +72,33 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     return chosen
 
 
+def settle_therapists(form: BookingForm, customer: VisitCustomer | None, choices: Choices) -> None:
+    """Put the customer's preferred therapist where nobody is named, once per customer and service on the screen.
+
+    So "anyone" stays what the desk then chooses. The wish of a customer who was chosen before goes with them.
+    """
+    wished = customer.preferred_staff_id if customer else None
+    for entry in form.items:
+        item = entry.form
+        if item.card_for.data == f"{form.customer_id.data or ''}:{item.service_id.data or ''}":
+            continue
+        if item.staff_id.data and item.staff_id.data == _former_wish(item.card_for.data, form.customer_id.data):
+            item.staff_id.data = None
+        able = {one.id for one in choices.staff_for(item.service_id.data)}
+        if item.staff_id.data is None and item.service_id.data and wished in able:
+            item.staff_id.data = wished
+
+
+def _former_wish(card_for: str | None, customer_id: int | None) -> int | None:
+    """Whom the customer preferred for whom the screen last chose, where that was another."""
+    try:
+        former_id = parse_id((card_for or "").partition(":")[0])
+    except ValueError:
+        return None
+    former = get_visit_customer(former_id) if former_id and former_id != customer_id else None
+    return former.preferred_staff_id if former else None
+
+
 def prepare(
     form: BookingForm,
     branch_id: int,
@@ -86,6 +113,8 @@ def prepare(
     customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
     if customer is None:
         form.customer_id.data = None
+    if redo:
+        settle_therapists(form, customer, choices)
     for entry in form.items:
         item = entry.form
         item.service_id.offer(

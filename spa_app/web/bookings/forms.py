@@ -129,6 +129,25 @@ class LocalField(Field):
         self.data, self.raw_data = instant, None
 
 
+class LocalTimesField(Field):
+    """Several such times, which the page carries along; ``data`` are the instants."""
+
+    data: Any
+
+    def process_data(self, value: Any) -> None:
+        """None to begin with."""
+        self.data = list(value or ())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read them all, or none."""
+        self.data = []
+        try:
+            read = [parse_local(text, local_timezone()) for text in valuelist]
+        except ValueError as error:
+            raise ValueError(gettext(str(error))) from error
+        self.data = read
+
+
 class LocalDateField(DateField):
     """``YYYY-MM-DD``, in years that a calendar shows."""
 

@@ -113,7 +113,17 @@ def _refuse(form: CustomerForm, error: InvalidError | ConflictError) -> int:
     return errors.status_of(error)
 
 
+def _offer_therapists(form: CustomerForm, chosen: tuple[int, str] | None = None) -> CustomerForm:
+    """Fill the choice of therapists; ``chosen`` stays on it, also one who has left or works in another branch."""
+    offered = queries.list_therapists(branch.id for branch in signed_in().branches)
+    if chosen and chosen[0] not in dict(offered):
+        offered.append(chosen)
+    form.preferred_staff_id.offer(offered, none=_("Anyone"))
+    return form
+
+
 def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
+    _offer_therapists(form)
     return render("customers/new.html", "customers/_new.html", status, title=_("New customer"), form=form)
 
 
@@ -125,6 +135,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         "birth_date": profile.birth_date,
         "allergies": profile.allergies,
         "note": profile.note,
+        "preferred_staff_id": profile.preferred_staff[0] if profile.preferred_staff else None,
     }
     plans = treatments.list_plans_for_sale()
     return render(
@@ -134,7 +145,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         title=profile.full_name,
         customer=profile,
         customer_id=profile.id,
-        form=form or CustomerForm(formdata=None, data=details),
+        form=_offer_therapists(form or CustomerForm(formdata=None, data=details), profile.preferred_staff),
         cards=treatments.list_cards(profile.id),
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,

@@ -1,10 +1,13 @@
 """The booking form between two keystrokes: what it offers, which card pays, when there is room."""
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from wtforms import FieldList
 
 from spa_app import clock
 from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get_choices, list_card_choices
@@ -14,6 +17,7 @@ from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
 from spa_app.web.bookings.forms import BookingForm, parse_id
+from spa_app.web.bookings.place import in_panel
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -33,6 +37,7 @@ class Draft:
     slots: list[Slot]
     found: list[FoundCustomer] | None  # None: not searched
     pressed: str  # the button that had the form drawn anew
+    later: str  # where further free times are; empty where there are none
     refusal: Refusal | None = None
 
     @property
@@ -132,6 +137,8 @@ def prepare(
         )
     chosen = settle_cards(form, redo=redo)
     services = [choices.service(entry.form.service_id.data) for entry in form.items]
+    slots = _slots(form, choices, branch_id)
+    place = "panel" if in_panel() else "main"
     return Draft(
         form=form,
         customer=customer,
@@ -141,7 +148,8 @@ def prepare(
             for service, entry in zip(services, form.items, strict=True)
             if service and entry.form.treatment_id.data is None
         ),
-        slots=_slots(form, choices, branch_id),
+        slots=slots,
+        later=later_url(form.items, slots, branch_id, form.customer_id.data, place=place),
         found=found,
         pressed=pressed,
     )
@@ -157,6 +165,30 @@ def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
         is_phone = sum(char.isdigit() for char in q) > len(q) // 2
         (form.phone if is_phone else form.full_name).data = q
     return found
+
+
+def later_url(items: FieldList, slots: list[Slot], branch_id: int, customer_id: int | None, *, place: str) -> str:
+    """Where the free times from the day after the last of ``slots`` on are; empty where there are none.
+
+    ``place``: where the booking form stands that shows them, ``panel`` or ``main``.
+    """
+    if not slots:
+        return ""
+    values = {
+        f"items-{number}-{name}": entry.form[name].data
+        for number, entry in enumerate(items)
+        for name in ("service_id", "staff_id", "resource_id")
+        if entry.form[name].data
+    }
+    date = clock.local_date(slots[-1].starts_at, local_timezone()) + dt.timedelta(days=1)
+    return url_for(
+        "bookings.slots",
+        date=date.isoformat(),
+        customer_id=customer_id,
+        branch_id=branch_id,
+        place=place,
+        **values,
+    )
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:

@@ -82,9 +82,9 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Book the course and lead to the customer: all dates, or with ``book_fitting`` those that fit; else 409, nothing.
 
-    ``do=preview`` stores nothing and reports each date. Every answer but a booking shows the report. ``times`` are other
-    times that were taken for dates that do not fit; ``take`` adds one (the date's former one goes), ``leave``
-    names a date that goes back to the time of the series. Both are previews.
+    ``do=preview`` stores nothing and reports each date. Every answer but a booking shows the report. ``times`` are
+    those taken for dates that do not fit; ``take`` adds one (the date's former one goes), ``leave`` names a date that
+    goes back to the time of the series. Both are previews.
     """
     values = MultiDict(request.form.items(multi=True))
     take, leave = values.get("take", ""), values.get("leave", "")

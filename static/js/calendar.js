@@ -206,7 +206,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   const said = new URL(event.detail.path, location.href).searchParams;
   for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "customer_id"]) {
     // Whose week is asked for is not the panel's therapist.
-    if (query.has(name) && !said.has(name) && !(name in parameters)) parameters[name] = query.get(name);
+    if (query.has(name) && !said.has(name) && parameters[name] === undefined) parameters[name] = query.get(name);
   }
 });
 

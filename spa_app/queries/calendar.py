@@ -123,24 +123,45 @@ def get_day(
     with_given_up: bool = False,
     snapshot: str | None = None,
 ) -> Day:
-    """The day in five statements, however full it is; in four if ``snapshot`` (:func:`get_revision`) spares one.
+    """The day in five statements, however full it is; in none while the database is still in the state ``snapshot``.
 
     ``only_staff_id`` leaves nothing but that therapist's column; ``with_given_up`` adds cancelled visits and no-shows,
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
+
+    ``snapshot`` is as for :func:`get_revision`. A day is kept only if its last statement still saw that state: so did
+    those before it, and whoever brings that snapshot again has it as it is.
     """
+    key = (branch_id, date, by, only_staff_id, with_given_up)
+    kept = _days.get(key)
+    if snapshot is not None and kept is not None and kept[0] == snapshot:
+        return kept[1]
+    day, seen = _read_day(*key, snapshot=snapshot)
+    if seen is not None and seen == snapshot:
+        if len(_days) >= MOST_DAYS:
+            _days.clear()
+        _days[key] = seen, day
+    return day
+
+
+def _read_day(
+    branch_id: int, date: dt.date, by: By, only_staff_id: int | None, with_given_up: bool, *, snapshot: str | None
+) -> tuple[Day, str | None]:
+    """The day, and what its last statement saw of the database (None without a visit)."""
     timezone, hours = branch_hours(branch_id, [date])
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
     revision = get_revision(branch_id, date, timezone=timezone, snapshot=snapshot)
     (roster,) = get_rosters(branch_id, [date], by, timezone)
     columns = _columns(branch_id, by, only_staff_id)
-    blocks = list_blocks(branch_id, begins_at, ends_at, by, only_staff_id=only_staff_id, with_given_up=with_given_up)
+    blocks, seen = list_blocks(
+        branch_id, begins_at, ends_at, by, only_staff_id=only_staff_id, with_given_up=with_given_up
+    )
     if by == "therapist":
         # Someone who has left, or helps out from another branch, stands in the calendar as long as visits are theirs.
         known = {column.id for column in columns}
         guests = {block.column_id: block.staff_name for block in blocks if block.column_id not in known}
         columns += tuple(Column(id_, name) for id_, name in sorted(guests.items()))
-    return Day(
+    day = Day(
         branch_id=branch_id,
         date=date,
         timezone=timezone,
@@ -154,6 +175,7 @@ def get_day(
         columns=columns,
         blocks=blocks,
     )
+    return day, seen
 
 
 def get_revision(
@@ -201,6 +223,9 @@ def get_revision(
 # What it is of → (snapshot in which it was computed, revision)
 _revisions: dict[tuple[int, dt.date, str, int, int | None], tuple[str, str]] = {}
 MOST_REVISIONS = 500
+# what was asked for → (snapshot in which it was read, the day)
+_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day]] = {}
+MOST_DAYS = 32
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
@@ -367,11 +392,13 @@ def list_blocks(
     *,
     only_staff_id: int | None = None,
     with_given_up: bool = False,
-) -> tuple[Block, ...]:
-    """The blocks of the visits that begin between two instants, by their start. Takes one statement."""
+) -> tuple[tuple[Block, ...], str | None]:
+    """The blocks of the visits that begin between two instants, by their start; and what the one statement that it
+    takes saw of the database (None without a visit).
+    """
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "staff_id": only_staff_id}
     rows = db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
-    return _blocks(rows, by)
+    return _blocks(rows, by), rows[-1].seen if rows else None
 
 
 @cache
@@ -404,6 +431,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             BookingItem.staff_id,
             Resource.id.label("resource_id"),
             Resource.name.label("resource_name"),
+            literal_column(f"(SELECT {SNAPSHOT})").label("seen"),
             # From here on in the order of Block's fields
             Booking.status,
             BookingItem.starts_at,
@@ -443,14 +471,14 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
 def _blocks(rows: Sequence[Any], by: By) -> tuple[Block, ...]:
     """One block per item, or, by room, per item and room that it takes."""
     rooms: dict[int, list[str]] = {}
-    for item_id, _booking_id, _staff_id, _resource_id, room, *_rest in rows:
+    for item_id, _booking_id, _staff_id, _resource_id, room, _seen, *_rest in rows:
         names = rooms.setdefault(item_id, [])
         if room is not None:
             names.append(room)
     counts: dict[int, int] = {}
     drawn: set[int] = set()
     blocks = []
-    for item_id, booking_id, staff_id, resource_id, _room, *shown in rows:
+    for item_id, booking_id, staff_id, resource_id, _room, _seen, *shown in rows:
         column_id = staff_id if by == "therapist" else resource_id
         if column_id is None or (by == "therapist" and item_id in drawn):
             continue

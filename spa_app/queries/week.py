@@ -76,7 +76,7 @@ def get_week(branch_id: int, date: dt.date, staff_id: int | None = None, *, snap
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
     revision = get_week_revision(branch_id, date, staff.id, timezone=timezone, snapshot=snapshot)
     rosters = get_rosters(branch_id, dates, "therapist", timezone)
-    blocks = list_blocks(branch_id, begins_at, ends_at, only_staff_id=staff.id)
+    blocks, _seen = list_blocks(branch_id, begins_at, ends_at, only_staff_id=staff.id)
     days = tuple(
         Day(
             branch_id=branch_id,

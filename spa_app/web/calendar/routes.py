@@ -17,6 +17,7 @@ from spa_app.queries.calendar import By, Day, get_day, get_revision
 from spa_app.queries.week import Week, get_week, get_week_revision, monday_of
 from spa_app.web.calendar.drawing import ONE_DAY, ONE_WEEK, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary
+from spa_app.web.calendar.unchanged import note_unchanged
 from spa_app.web.errors import register_way_out
 from spa_app.web.htmx import announce, render
 from spa_app.web.i18n import current_locale
@@ -51,6 +52,8 @@ def grid() -> ResponseReturnValue:
     asked = asked_for()
     known = request.args.get("revision")
     if known and known == _revision(asked):
+        if request.args.get("date"):  # without one, midnight is news
+            note_unchanged(signed_in().snapshot)
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
 

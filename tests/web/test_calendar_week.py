@@ -336,13 +336,13 @@ def test_a_poll_without_news_reads_the_revision_once(desk, spa):
     poll = address(spa, path="/calendar/grid", revision=_revision(spa))
     db.session.rollback()
 
-    counts = []
-    for _ in range(5):
-        counts.append(len(_statements(lambda: counts.append(desk.get(poll, headers=HTMX).status_code))))
+    answers: list[int] = []
+    counts = [len(_statements(lambda: answers.append(desk.get(poll, headers=HTMX).status_code))) for _ in range(5)]
 
-    assert set(counts[::2]) == {204}
-    assert set(counts[1::2]) <= {1, 2}
-    assert 1 in counts[1::2]
+    assert answers == [204] * 5
+    # Who is logged in; then the revision. Neither once that was answered in this very state of the database.
+    assert set(counts) <= {0, 1, 2}
+    assert 0 in counts
 
 
 @pytest.mark.parametrize(

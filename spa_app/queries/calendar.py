@@ -110,6 +110,8 @@ class Day:
     open_periods: tuple[Period, ...]
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]  # by therapist; who is not among them works all opening hours
     blocked: tuple[Blocked, ...]
+    without_therapist: frozenset[int]  # items that lie in an absence of their therapist, and
+    without_room: frozenset[int]  # of a room of theirs
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
 
@@ -172,6 +174,8 @@ def _read_day(
         open_periods=open_on(date, roster, hours, timezone),
         shifts=roster.shifts,
         blocked=roster.blocked,
+        without_therapist=roster.without_therapist,
+        without_room=roster.without_room,
         columns=columns,
         blocks=blocks,
     )

@@ -89,6 +89,8 @@ def get_week(branch_id: int, date: dt.date, staff_id: int | None = None, *, snap
             open_periods=open_on(day, roster, hours, timezone),
             shifts=roster.shifts,
             blocked=roster.blocked,
+            without_therapist=roster.without_therapist,
+            without_room=roster.without_room,
             columns=(staff,),
             # What begins after midnight, in a visit of Sunday's, still is in this week.
             blocks=tuple(

@@ -125,12 +125,14 @@ document.addEventListener(
 );
 
 // ── Opening beside the grid, with the panel in the address
+const FORMS = { "/walk-ins/new": "walk-in", "/blocks": "block", "/affected": "absence" };
+
 const addressOf = (link) => {
   const address = new URL(document.getElementById("calendar").dataset.url, location.href);
   const booking = bookingOf(link);
   if (booking) address.searchParams.set("booking", booking);
   else {
-    address.searchParams.set("new", new URL(link.href).pathname === "/walk-ins/new" ? "walk-in" : "1");
+    address.searchParams.set("new", FORMS[new URL(link.href).pathname] ?? "1");
     for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;

@@ -10,6 +10,7 @@ from spa_app import clock
 from spa_app.errors import N_, DomainError, NotAllowedError, NotFoundError
 from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
+from spa_app.queries.roster import list_absences
 from spa_app.services import bookings
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import errors, filters
@@ -17,7 +18,7 @@ from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm
 from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
-from spa_app.web.bookings.place import beside, calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
@@ -51,8 +52,10 @@ errors.register_way_out("open_booking", "bookings.show", "booking_id")
 @bp.get("/bookings/<int:booking_id>")
 @roles(*EVERYONE)
 def show(booking_id: int) -> ResponseReturnValue:
-    """The visit. A therapist sees those that are theirs."""
-    return answer_visit(require_visit(booking_id))
+    """The visit; a therapist sees theirs. With ``starts_at`` the move to that time (``staff_id``) is filled in."""
+    visit = require_visit(booking_id)
+    wanted = MoveForm(formdata=request.args) if request.args.get("starts_at") else None
+    return answer_visit(visit, move_form=wanted if "move" in visit.actions else None)
 
 
 @bp.post("/bookings/<int:booking_id>/confirm")
@@ -208,6 +211,8 @@ def answer_visit(
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
         slots=slots or [],
+        absences=list_absences(visit.id) if acts and visit.can_edit_items else (),
+        affected_url=affected_url,
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
         swap=swap,

@@ -87,7 +87,7 @@ def _draw(day: Day | Week, asked: Asked, *, now: dt.datetime, can_book: bool, ca
         asked=asked,
         day=day,
         grid=_grid_of(day, asked, now=now, can_book=can_book) if asked.view != "list" else None,
-        rows=list_view(day.blocks, asked.branch.timezone) if asked.view == "list" else None,
+        rows=list_view(day) if isinstance(day, Day) and asked.view == "list" else None,
         one_day=ONE_DAY,
         new_url=new_url,
         can_book=can_book,

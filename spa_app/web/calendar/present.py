@@ -82,12 +82,14 @@ class ColumnView:
     """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot.
 
     ``closed`` are the stretches in which the branch is closed, ``off`` those in which a therapist is not on shift;
-    ``now_row`` is the row of the present if it is on show.
+    ``now_row`` is the row of the present if it is on show. ``away_url`` is for the day on which the therapist is
+    absent, or the room is closed.
     """
 
     heading: Heading
     new_url: str
     closed: tuple[str, ...]
+    away_url: str
     off: tuple[str, ...]
     now_row: int | None
     cells: tuple[BlockView | SlotView | BlockedView, ...]
@@ -117,7 +119,7 @@ def grid_view(
     """
     frame = frame_of(day.begins_at, day.ends_at, spans_of(day))
     zone = ZoneInfo(day.timezone)
-    view_of = viewer(frame, zone)
+    view_of = viewer(day, frame, zone)
     by_therapist = day.by == "therapist"
     columns = []
     for column in day.columns:
@@ -156,10 +158,10 @@ def row_of_now(frame: Frame, now: dt.datetime) -> int | None:
     return frame.row_of(now) if frame.starts_at <= now < frame.instant(frame.rows) else None
 
 
-def list_view(blocks: Iterable[Block], timezone: str) -> list[BlockView]:
+def list_view(day: Day) -> list[BlockView]:
     """The blocks as rows of a list, by time."""
-    view_of = viewer(None, ZoneInfo(timezone))
-    return [view_of(block) for block in blocks]
+    view_of = viewer(day, None, ZoneInfo(day.timezone))
+    return [view_of(block) for block in day.blocks]
 
 
 def new_visit_url(days: Sequence[Day], date: dt.date, *, today: dt.date, extra: dict[str, str]) -> str:
@@ -230,6 +232,7 @@ def column_view(
         heading=heading,
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
         closed=tuple(_classes(cell) for cell in (*closed_cells(frame, day.open_periods), *frame.missing)),
+        away_url=f"/affected?{who}={column.id}&date={day.date.isoformat()}",
         off=tuple(_classes(cell) for period in day.open_periods for cell in off_cells(frame, period, at_work))
         if shifts is not None
         else (),
@@ -257,7 +260,7 @@ def _blocked_view(one: Blocked, heading: Heading, frame: Frame, zone: ZoneInfo, 
     )
 
 
-def viewer(frame: Frame | None, zone: ZoneInfo, *, date: str = "") -> Callable[[Block], BlockView]:
+def viewer(day: Day, frame: Frame | None, zone: ZoneInfo, *, date: str = "") -> Callable[[Block], BlockView]:
     """What makes the view of a block: at its place in ``frame``, if any; where days stand beside one another, with its
     ``date`` in words.
     """
@@ -273,7 +276,7 @@ def viewer(frame: Frame | None, zone: ZoneInfo, *, date: str = "") -> Callable[[
     allergy, note = _("Allergy"), _("Note")
 
     def view(block: Block) -> BlockView:
-        flags = tuple((flag, words[flag]) for flag in _flags(block))
+        flags = tuple((flag, words[flag]) for flag in _flags(block, day))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
         said = [
             f"{date}, {starts}–{ends}" if date else f"{starts}–{ends}",
@@ -304,6 +307,8 @@ def viewer(frame: Frame | None, zone: ZoneInfo, *, date: str = "") -> Callable[[
 def flag_words() -> dict[str, str]:
     """What each flag of a block means, in the order of the legend."""
     return {
+        "away": _("Needs another therapist"),
+        "closed": _("Needs another room"),
         "allergy": _("Allergy"),
         "arrived": _("Arrived"),
         "unpaid": _("To pay"),
@@ -317,11 +322,13 @@ def flag_words() -> dict[str, str]:
     }
 
 
-def _flags(block: Block) -> list[str]:
+def _flags(block: Block, day: Day) -> list[str]:
     card = "last" if block.last_session else "card" if block.on_card else None
     return [
         flag
         for flag, holds in (
+            ("away", block.item_id in day.without_therapist),
+            ("closed", block.item_id in day.without_room),
             ("allergy", bool(block.allergies)),
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),

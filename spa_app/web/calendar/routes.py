@@ -30,6 +30,7 @@ register_way_out("calendar", "calendar.day")
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
 VIEWS = ("day", "week", "list")
 PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
+OF_THE_DAY = {"block": "/blocks", "absence": "/affected"}  # forms in the panel that are about the calendar's date
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
 
 
@@ -40,7 +41,8 @@ def day() -> ResponseReturnValue:
 
     In the week, ``staff_id`` says whose; a therapist's own otherwise.
 
-    ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
+    ``booking``, or ``new`` (``walk-in``, ``block``, ``absence`` for those forms) with ``starts_at`` and the like, says
+    what is in the side panel.
     """
     return _answer(asked_for(), "calendar/_main.html")
 
@@ -178,6 +180,8 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
+        if args["new"] in OF_THE_DAY:
+            return f"{OF_THE_DAY[args['new']]}?{urlencode({**said, 'date': asked.date.isoformat()})}"
         place = "/walk-ins/new" if args["new"] == "walk-in" else "/bookings/new"
         return f"{place}?{urlencode({**asked.booking, **said})}"
     return None

@@ -33,7 +33,7 @@ def week_view(
     columns = []
     for day, reason, frame in zip(week.days, week.reasons, frames, strict=True):
         heading = _heading(day, reason, url=day_url(day.date), is_today=day.date == today)
-        view_of = viewer(frame, zone, date=heading.name)
+        view_of = viewer(day, frame, zone, date=heading.name)
         columns.append(
             column_view(day, day.columns[0], heading, frame, view_of, now=now, can_book=can_book, extra=extra)
         )

@@ -18,7 +18,7 @@ from spa_app.models import (
     Resource,
     Staff,
 )
-from spa_app.services import audit
+from spa_app.services import audit, holds
 from spa_app.services.actor import Actor
 from spa_app.services.availability import Span
 from spa_app.services.scheduling import lock_rows
@@ -64,6 +64,8 @@ def block_time(
         if not reason and kind == "blocked":
             raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
         lock_rows(type(owner), [owner.id])
+        is_staff = isinstance(owner, Staff)
+        holds.end_lapsed_at(Span(starts_at, ends_at), [owner.id] if is_staff else [], [] if is_staff else [owner.id])
         _check_free(owner, Span(starts_at, ends_at))
         block = BlockedTime(
             staff_id=staff_id,

@@ -15,16 +15,21 @@ from spa_app.services.availability import Facts, Span, union
 
 _IDS = ARRAY(BigInteger)
 
+# A place that was only held, and for which the time has passed, is free: who takes it ends the hold.
 _BUSY = text(
     """
+    WITH free AS MATERIALIZED (
+        SELECT ARRAY(SELECT id FROM bookings WHERE status = 'pending' AND held_until <= :now)
+               || CAST(:leave_out AS bigint) AS ids)
     SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_id IS DISTINCT FROM CAST(:leave_out AS bigint)
+      AND (booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[]))) IS NOT TRUE
     UNION ALL
     SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = CAST(:leave_out AS bigint))
+      AND booking_item_id NOT IN (SELECT id FROM booking_items
+                                  WHERE booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[])))
     UNION ALL
     SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
@@ -163,7 +168,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
 def load_busy(
     whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement."""
+    """What is booked or blocked within ``whole``: not the visit ``except_booking_id``, not lapsed holds. One statement."""
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
     values = {
@@ -172,6 +177,7 @@ def load_busy(
         "lower": whole.lower,
         "upper": whole.upper,
         "leave_out": except_booking_id,
+        "now": clock.now(),
     }
     for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))

@@ -1,6 +1,7 @@
 """Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
 
 from spa_app.services.bookings.booking import ItemRequest, book, move
+from spa_app.services.bookings.holding import hold_place, release_hold
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
@@ -22,9 +23,11 @@ __all__ = [
     "change_payment",
     "complete",
     "confirm",
+    "hold_place",
     "mark_no_show",
     "move",
     "preview_series",
+    "release_hold",
     "start",
     "take_walk_in",
     "undo_cancel",

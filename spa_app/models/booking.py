@@ -4,13 +4,16 @@ import datetime as dt
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     SmallInteger,
     UniqueConstraint,
+    and_,
     func,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
@@ -80,6 +83,11 @@ class Booking(Base):
         lazy="raise_on_sql",
         primaryjoin="Booking.id == foreign(BookingItem.booking_id)",
     )
+
+    @classmethod
+    def is_shown(cls, now: ColumnElement[dt.datetime] | dt.datetime) -> ColumnElement[bool]:
+        """Whether it is a visit, or a place that is held as of ``now``: a hold that is over shows nowhere."""
+        return or_(cls.held_until.is_(None), and_(cls.status == "pending", cls.held_until > now))
 
     def is_lapsed_hold(self, now: dt.datetime) -> bool:
         """Whether the place was only held, and the time for that has passed."""

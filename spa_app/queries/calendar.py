@@ -46,6 +46,7 @@ from spa_app.models import (
     Service,
     Staff,
     StaffShift,
+    User,
 )
 from spa_app.queries.roster import Blocked, Period, get_roster, week_of
 from spa_app.queries.snapshot import SNAPSHOT
@@ -67,7 +68,8 @@ class Block:
     """One service of a visit as the calendar shows it; in the room view one for each room that it takes.
 
     ``number`` counts a visit's blocks of this day from 1. ``occupied_from`` and ``occupied_to`` hold the clean-up
-    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice.
+    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice. A place that is
+    only held has ``held_until``, and who holds it.
     """
 
     column_id: int
@@ -94,6 +96,8 @@ class Block:
     entered_late: bool
     note: str
     allergies: str
+    held_until: dt.datetime | None
+    held_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,34 +170,39 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str 
     """A digest of all that the day shows, in one statement at most: the price of a poll that finds nothing new.
 
     ``snapshot`` is what the caller could see of the database just now (:attr:`SignedIn.snapshot`). If this process has
-    computed the digest in that very state, nothing was committed since and it still holds, without asking.
+    computed the digest in that very state, nothing was committed since and it still holds, without asking, until the
+    first place that the day shows as held is free again: that takes no more than time.
 
     ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
     not in it: that can only change through another day.
     """
     key = (branch_id, date, timezone)
+    now = clock.now()
     known = _revisions.get(key)
-    if snapshot is not None and known is not None and known[0] == snapshot:
+    if snapshot is not None and known is not None and known[0] == snapshot and now < known[2]:
         return known[1]
     begins_at, ends_at = clock.day_bounds(date, timezone)
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "weekday": date.weekday()}
-    values |= {"date": date, **week_of(date)}
-    revision, seen = db.session.execute(_revision_query(), values).one()
+    values |= {"date": date, "now": now, **week_of(date)}
+    revision, seen, holds_until = db.session.execute(_revision_query(), values).one()
     if len(_revisions) >= MOST_REVISIONS:
         _revisions.clear()
-    _revisions[key] = (seen, revision)
+    _revisions[key] = (seen, revision, holds_until or NEVER)
     return str(revision)
 
 
-# (branch, date, time zone) → (snapshot in which it was computed, revision)
-_revisions: dict[tuple[int, dt.date, str], tuple[str, str]] = {}
+# (branch, date, time zone) → (snapshot in which it was computed, revision, when time alone makes another of it)
+_revisions: dict[tuple[int, dt.date, str], tuple[str, str, dt.datetime]] = {}
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 MOST_REVISIONS = 500
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
 _WEEKDAY = bindparam("weekday", type_=SmallInteger)
 _STAFF = bindparam("staff_id", type_=BigInteger)
-_BEGINS_AT, _ENDS_AT = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
+_BEGINS_AT, _ENDS_AT, _NOW = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at", "now")
+)
 
 
 def _on_the_day() -> ColumnElement[bool]:
@@ -215,8 +224,10 @@ def _revision_query() -> Select[Any]:
                 CustomerTreatment.held_sessions,
                 CustomerTreatment.expired_sessions,
                 CustomerTreatment.total_sessions,
+                Booking.held_until > _NOW,
             ).label("said"),
             BookingItem.id,
+            case((Booking.held_until > _NOW, Booking.held_until)).label("held_until"),
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -261,7 +272,11 @@ def _revision_query() -> Select[Any]:
         )
     ]
     visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
-    return select(func.md5(func.concat_ws("|", *frame, visits)), literal_column(SNAPSHOT))
+    return select(
+        func.md5(func.concat_ws("|", *frame, visits)),
+        literal_column(SNAPSHOT),
+        select(func.min(day.c.held_until)).scalar_subquery(),
+    )
 
 
 def _branch_hours(branch_id: int, date: dt.date) -> tuple[str, list[tuple[dt.time, dt.time]]]:
@@ -317,6 +332,7 @@ def _rows(
     branch_id: int, begins_at: dt.datetime, ends_at: dt.datetime, *, only_staff_id: int | None, with_given_up: bool
 ) -> Sequence[Any]:
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "staff_id": only_staff_id}
+    values["now"] = clock.now()
     return db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
 
 
@@ -340,6 +356,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             earlier.customer_id == Booking.customer_id,
             tuple_(earlier.starts_at, earlier.id) < tuple_(Booking.starts_at, Booking.id),
             earlier.status.not_in(GIVEN_UP),
+            earlier.held_until.is_(None),
         )
         .exists()
     )
@@ -368,6 +385,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Booking.entered_late,
             Booking.note,
             Customer.allergies,
+            Booking.held_until,
+            User.full_name,
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -376,9 +395,10 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
         .join(Staff, Staff.id == BookingItem.staff_id)
         .outerjoin(card, card.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
+        .outerjoin(User, User.id == Booking.held_by_id)
         .outerjoin(BookingItemResource, BookingItemResource.booking_item_id == BookingItem.id)
         .outerjoin(Resource, Resource.id == BookingItemResource.resource_id)
-        .where(_on_the_day())
+        .where(_on_the_day(), Booking.is_shown(_NOW))
         .order_by(BookingItem.starts_at, BookingItem.id, Resource.position, Resource.id)
     )
     if only_one:

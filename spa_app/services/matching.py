@@ -36,7 +36,7 @@ class Waiting:
     weekdays: int
     from_time: dt.time | None
     until_time: dt.time | None
-    service_ids: tuple[int, ...]
+    service_ids: Sequence[int]
 
     def within(self, days: Sequence[dt.date], timezone: str) -> list[Span]:
         """The stretches in which the whole visit must lie, on those of the local dates that suit."""
@@ -141,7 +141,7 @@ def list_waiting(branch_id: int, first: dt.date, last: dt.date) -> list[Waiting]
         .order_by(WaitlistEntry.created_at, WaitlistEntry.id)
         .limit(MOST_ENTRIES)
     )
-    return [Waiting(*row[:8], tuple(row[8])) for row in db.session.execute(query)]
+    return [Waiting(*row) for row in db.session.execute(query)]
 
 
 class _Board:

@@ -168,7 +168,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
 def load_busy(
     whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
 ) -> Busy:
-    """What is booked or blocked within ``whole``: not the visit ``except_booking_id``, not lapsed holds. One statement."""
+    """What is taken within ``whole``, but for the visit ``except_booking_id`` and lapsed holds. One statement."""
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
     values = {

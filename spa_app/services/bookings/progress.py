@@ -20,9 +20,9 @@ def confirm(booking_id: int, *, actor: Actor) -> int:
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending")
-        booking.held_until = booking.held_by_id = None
         if booking.waitlist_entry_id:
             waitlist.mark_booked(booking.waitlist_entry_id, booking_id=booking.id, actor=actor)
+        booking.held_until = booking.held_by_id = None
         change_status(booking, "confirmed", "booking_confirmed", actor=actor)
         outbox.add("booking_confirmed", {"booking_id": booking.id})
         return booking.id

@@ -123,6 +123,17 @@ def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
     return [BlockRow(*row) for row in db.session.execute(query)]
 
 
+def get_blocked(block_id: int, branch_id: int) -> BlockedTime | None:
+    """A blocked time of the branch, or None."""
+    query = (
+        select(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.id == block_id)
+    )
+    return db.session.execute(query).scalar()
+
+
 def list_blockable(branch_id: int) -> tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]:
     """(id, name) of the branch's therapists, and of its rooms and machines."""
     staff, rooms = (

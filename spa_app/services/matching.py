@@ -68,12 +68,15 @@ class Match:
     slot: Slot
 
 
-def find_times(branch_id: int, *, limit: int = 3) -> dict[int, list[Slot]]:
-    """For each entry that waits, by id, its next ``limit`` times within a fortnight from now on. Six statements."""
+def find_times(branch_id: int, *, limit: int = 3, on: dt.date | None = None) -> dict[int, list[Slot]]:
+    """For each entry that waits, by id, its next ``limit`` times within a fortnight from now on, or ``on`` one date.
+
+    Six statements.
+    """
     now = clock.now()
     branch = db.session.get_one(Branch, branch_id)
     today = clock.today(branch.timezone)
-    days = [today + dt.timedelta(days=day) for day in range(LOOK_AHEAD)]
+    days = [on] if on else [today + dt.timedelta(days=day) for day in range(LOOK_AHEAD)]
     waiting = list_waiting(branch_id, days[0], days[-1])
     if not waiting:
         return {}
@@ -94,11 +97,11 @@ def find_matches(branch_id: int, freed: Iterable[Freed]) -> list[Match]:
     for one in freed:
         if one.span.upper <= now:
             continue
-        day = clock.local_date(one.span.lower, branch.timezone)
-        waiting = list_waiting(branch_id, day, day)
+        days = _days_of(one.span, branch.timezone, now)
+        waiting = list_waiting(branch_id, days[0], days[-1])
         if not waiting:
             continue
-        board = _Board(branch, waiting, [day])
+        board = _Board(branch, waiting, days)
         for position, entry in enumerate(waiting):
             slot = board.slot_for(entry, one, now)
             if slot is not None:
@@ -142,6 +145,13 @@ def list_waiting(branch_id: int, first: dt.date, last: dt.date) -> list[Waiting]
         .limit(MOST_ENTRIES)
     )
     return [Waiting(*row) for row in db.session.execute(query)]
+
+
+def _days_of(span: Span, timezone: str, now: dt.datetime) -> list[dt.date]:
+    """The local dates of a stretch from now on, a fortnight of them at most."""
+    first = clock.local_date(max(span.lower, now), timezone)
+    last = clock.local_date(span.upper - TICK, timezone)
+    return [first + dt.timedelta(days=day) for day in range(min((last - first).days + 1, LOOK_AHEAD))]
 
 
 class _Board:

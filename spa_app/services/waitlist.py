@@ -29,7 +29,7 @@ from spa_app.services.actor import Actor
 from spa_app.services.texts import clean_text, required_reason
 from spa_app.services.transaction import atomic
 
-MOST_SERVICES = 5
+MOST_SERVICES = 3
 NOTE_LENGTH = 500
 LONGEST = dt.timedelta(days=366)
 STATUS_WORDS = {

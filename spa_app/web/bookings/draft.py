@@ -34,6 +34,12 @@ class Draft:
     found: list[FoundCustomer] | None  # None: not searched
     pressed: str  # the button that had the form drawn anew
     refusal: Refusal | None = None
+    waiting: tuple[str, str] | None = None  # who waits for the chosen time: how many, and where it says who
+
+    @property
+    def seeks_customer(self) -> bool:
+        """Whether the first thing to be typed is who comes."""
+        return self.pressed == "forget-customer" or not self.form.items[0].form.service_id.data
 
     @property
     def starts_value(self) -> str:

@@ -98,6 +98,7 @@ class WishForm(Form):
     def offer(self, choices: Choices) -> None:
         """Set what can be chosen."""
         services = [(one.id, f"{one.name} · {filters.minutes(one.minutes)}") for one in choices.services]
+        self.services[1].label.text, self.services[2].label.text = _("Second service"), _("Third service")
         for number, field in enumerate(self.services):
             field.offer(services, none=_("Choose a service") if number == 0 else _("No further service"))
         self.staff_id.offer(

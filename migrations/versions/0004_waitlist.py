@@ -1,14 +1,14 @@
 """Keep a waitlist, and let a desk hold a freed place for somebody on it for a few minutes.
 
 Revision ID: 0004
-Revises: 0003
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0003"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

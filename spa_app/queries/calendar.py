@@ -133,17 +133,18 @@ def get_day(
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
 
     ``snapshot`` is as for :func:`get_revision`. A day is kept only if its last statement still saw that state: so did
-    those before it, and whoever brings that snapshot again has it as it is.
+    those before it, and whoever brings that snapshot again has it as it is, until the first place that it shows as held
+    is free again.
     """
     key = (branch_id, date, by, only_staff_id, with_given_up)
     kept = _days.get(key)
-    if snapshot is not None and kept is not None and kept[0] == snapshot:
+    if snapshot is not None and kept is not None and kept[0] == snapshot and clock.now() < kept[2]:
         return kept[1]
     day, seen = _read_day(*key, snapshot=snapshot)
     if seen is not None and seen == snapshot:
         if len(_days) >= MOST_DAYS:
             _days.clear()
-        _days[key] = seen, day
+        _days[key] = seen, day, min((block.held_until for block in day.blocks if block.held_until), default=NEVER)
     return day
 
 
@@ -211,12 +212,18 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str 
     return str(revision)
 
 
+def changes_by_time(branch_id: int, date: dt.date, *, timezone: str) -> bool:
+    """Whether the day whose revision was just asked for shows a held place, which is free again without any commit."""
+    known = _revisions.get((branch_id, date, timezone))
+    return known is not None and known[2] != NEVER
+
+
 # (branch, date, time zone) → (snapshot in which it was computed, revision, when time alone makes another of it)
 _revisions: dict[tuple[int, dt.date, str], tuple[str, str, dt.datetime]] = {}
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 MOST_REVISIONS = 500
-# what was asked for → (snapshot in which it was read, the day)
-_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day]] = {}
+# what was asked for → (snapshot in which it was read, the day, when time alone makes another of it)
+_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day, dt.datetime]] = {}
 MOST_DAYS = 32
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.

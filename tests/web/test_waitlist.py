@@ -92,7 +92,7 @@ def test_somebody_new_is_added_with_it(desk, spa: Spa):
     assert rows("SELECT full_name FROM customers c JOIN waitlist_entries w ON w.customer_id = c.id") == [("Trần An",)]
     again = _post(desk, "/waitlist", **_form(spa, customer_id="", full_name="Ai", phone="0987 654 321"))
     assert again.status_code == 409
-    assert "Another customer" in again.text
+    assert "phone" in again.text
     assert rows("SELECT count(*) FROM waitlist_entries") == [(1,)]
 
 
@@ -171,7 +171,7 @@ def test_the_calendar_shows_who_holds_a_place_until_when_and_its_revision_turns_
         login(desk, "reception")
         fresh = desk.get(f"{url}&revision={revision}")
         assert fresh.status_code == 200
-        assert f"booking-{booking}" not in fresh.text
+        assert f'id="booking-{booking}"' not in fresh.text
 
 
 def test_cancelling_moving_and_freeing_time_say_who_fits(desk, spa: Spa):

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
-from spa_app.queries.calendar import By, get_day, get_revision
+from spa_app.queries.calendar import By, changes_by_time, get_day, get_revision
 from spa_app.web.calendar.drawing import ONE_DAY, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary
 from spa_app.web.calendar.unchanged import note_unchanged
@@ -47,7 +47,8 @@ def grid() -> ResponseReturnValue:
     snapshot = signed_in().snapshot
     revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=snapshot)
     if request.args.get("revision") == revision:
-        if request.args.get("date"):  # without one, midnight is news
+        # Without a date, midnight is news; the end of a hold is, too.
+        if request.args.get("date") and not changes_by_time(branch.id, asked.date, timezone=branch.timezone):
             note_unchanged(snapshot)
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)

@@ -224,14 +224,14 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
     def view(block: Block) -> BlockView:
         flags = tuple((flag, words[flag]) for flag in _flags(block))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
-        held = _("Held until %(time)s", time=_clock(block.held_until, zone)) if block.held_until else ""
+        until = _clock(block.held_until, zone) if block.held_until else ""
         said = [
             f"{starts}–{ends}",
             block.customer_name,
             block.service_name,
             block.staff_name,
             *block.resource_names,
-            f"{held} · {block.held_by}" if held else statuses[block.status],
+            f"{_('Held until %(time)s', time=until)} · {block.held_by}" if until else statuses[block.status],
             *(word for flag, word in flags if flag not in ("allergy", "note")),
         ]
         if block.allergies:
@@ -246,7 +246,7 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
             ends=ends,
             label=", ".join(said),
             flags=flags,
-            held=held,
+            held=_("until %(time)s", time=until) if until else "",
         )
 
     return view

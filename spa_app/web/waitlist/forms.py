@@ -30,6 +30,19 @@ from spa_app.web.forms import Form
 USUAL_WAIT = dt.timedelta(days=14)
 
 
+class _Filled(Form):
+    """A form in which a required field of nothing but blanks is missing, too."""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Whether everything is there and can be read."""
+        valid = bool(super().validate(extra_validators))
+        for field in self:
+            if field.flags.required and field.data is None and not field.errors:
+                field.errors = [*field.errors, _("This field is required.")]
+                valid = False
+        return valid
+
+
 class DaysField(SelectMultipleField):
     """Days of the week; ``bits`` is how they are stored, Monday's first."""
 
@@ -50,7 +63,7 @@ class DaysField(SelectMultipleField):
         return sum(1 << day for day in set(self.data or ()) if day in range(7))
 
 
-class WishForm(Form):
+class WishForm(_Filled):
     """What somebody waits for."""
 
     services = FieldList(IdField(_l("Service"), [Optional()]), min_entries=MOST_SERVICES, max_entries=MOST_SERVICES)
@@ -152,14 +165,14 @@ class WithdrawForm(Form):
     )
 
 
-class HoldForm(Form):
+class HoldForm(_Filled):
     """Which place is to be held."""
 
     starts_at = LocalField(_l("Begins"), [InputRequired()])
     staff_id = IdField(_l("Therapist"), [Optional()])
 
 
-class PlaceForm(Form):
+class PlaceForm(_Filled):
     """Which free time is meant: from ``starts_at`` to ``ends_at``, of a therapist or of whoever will do."""
 
     starts_at = LocalField(_l("From"), [InputRequired()])

@@ -19,7 +19,16 @@ from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Customer, Resource, Service, Staff
 from spa_app.services import availability, holds
 from spa_app.services.availability import Facts, RoomNeed, Span, Stretch, Task
-from spa_app.services.scheduling_facts import Busy, Taken, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_facts import (
+    Absence,
+    Busy,
+    Taken,
+    Team,
+    load_busy,
+    load_hours,
+    load_team,
+    make_facts,
+)
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 SLOT_STEP = dt.timedelta(minutes=15)
@@ -301,11 +310,12 @@ def next_slots(
     limit: int = 5,
     preferred_staff_id: int | None = None,
     except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> list[Slot]:
     """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
     ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
-    days. Locks nothing.
+    days. ``absence``: who or what is not there, though the calendar may not know it yet. Locks nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
     staff_ids, room_ids = _candidates(_tasks(needs, team))
@@ -313,7 +323,7 @@ def next_slots(
     first = clock.local_date(since, branch.timezone)
     for count in SLOT_DAYS:
         last = first + dt.timedelta(days=count - 1)
-        outlook = _look(branch, team, first, last, staff_ids, room_ids, except_booking_id)
+        outlook = _look(branch, team, first, last, staff_ids, room_ids, except_booking_id, absence)
         wanted = [Span(max(outlook.days.lower, since), outlook.days.upper)]
         slots += islice(outlook.slots(needs, wanted, preferred_staff_id=preferred_staff_id), limit - len(slots))
         if len(slots) == limit:
@@ -327,7 +337,7 @@ def look_ahead(service_ids: Collection[int], *, branch: Branch, first: dt.date, 
     team = load_team(service_ids, branch.id)
     staff_ids = sorted(team.names)
     room_ids = sorted({one for kinds in team.rooms.values() for *_, some in kinds for one in some})
-    return _look(branch, team, first, last, staff_ids, room_ids, None)
+    return _look(branch, team, first, last, staff_ids, room_ids)
 
 
 def _look(
@@ -337,11 +347,12 @@ def _look(
     last: dt.date,
     staff_ids: Sequence[int],
     room_ids: Sequence[int],
-    except_booking_id: int | None,
+    except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> Outlook:
     days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
     whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-    busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+    busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id, absence=absence)
     return Outlook(branch, team, days, make_facts(whole, load_hours(branch, first, last, staff_ids), busy))
 
 

@@ -73,6 +73,11 @@ FIELDS = [
     "card_for",
     "who",
     "slot",
+    "from",
+    "to",
+    "mark",
+    "item-1",
+    "version-1",
 ]
 QUERY = [
     "date",
@@ -86,6 +91,7 @@ QUERY = [
     "format",
     "service_id",
     "staff_id",
+    "resource_id",
     "starts_at",
     "ends_at",
     "customer_id",

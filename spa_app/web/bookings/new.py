@@ -36,7 +36,10 @@ ITEM_ARGS = ("service_id", "staff_id", "resource_id", "treatment_id")
 @bp.get("/bookings/new")
 @roles(*DESK)
 def new() -> ResponseReturnValue:
-    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``."""
+    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``.
+
+    ``minutes``: how long the free time is that was chosen for it; the service that takes just so long is proposed.
+    """
     values = MultiDict(
         (f"items-0-{name}" if name in ITEM_ARGS else name, value)
         for name, value in request.args.items(multi=True)
@@ -48,7 +51,9 @@ def new() -> ResponseReturnValue:
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
     found = search(form) if form.customer_q.data else None
-    draft = prepare(form, branch.id, redo=True, found=found)
+    text = values.get("minutes", "")
+    minutes = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
+    draft = prepare(form, branch.id, redo=True, found=found, minutes=minutes)
     if form.starts_at.data and "starts_at" in values and draft.customer is None:
         draft.waiting = _waiting(form, branch)
     return _render(draft, 422 if malformed else 200)

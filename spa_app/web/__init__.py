@@ -17,6 +17,7 @@ from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
 from spa_app.web.treatments import routes as treatments
+from spa_app.web.waitlist import routes as waitlist
 
 AREAS = (
     affected,
@@ -31,6 +32,7 @@ AREAS = (
     series,
     sheet,
     treatments,
+    waitlist,
     walk_in,
 )
 

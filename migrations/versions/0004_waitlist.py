@@ -1,7 +1,7 @@
 """Keep a waitlist, and let a desk hold a freed place for somebody on it for a few minutes.
 
 Revision ID: 0004
-Revises: 0009
+Revises: 0003
 """
 
 import sqlalchemy as sa

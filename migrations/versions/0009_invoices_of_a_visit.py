@@ -1,7 +1,7 @@
 """Find the invoices of a visit, the void and the credited ones too, without reading all there are.
 
 Revision ID: 0009
-Revises: 0003
+Revises: 0004
 """
 
 from alembic import op

@@ -11,8 +11,10 @@ from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, Br
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
+from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "EVERY_DAY",
     "PAYMENT_METHODS",
     "RESOURCE_KINDS",
     "ROLES",
@@ -52,6 +54,8 @@ __all__ = [
     "TreatmentShare",
     "User",
     "UserBranch",
+    "WaitlistEntry",
+    "WaitlistService",
     "derive_status",
     "valid_through",
 ]

@@ -10,6 +10,7 @@ from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
+from spa_app.web.bookings import slots as _slots  # noqa: F401 - its route
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers
@@ -18,6 +19,7 @@ from spa_app.web.reports import routes as reports
 from spa_app.web.treatments import acts as _acts  # noqa: F401 - its routes
 from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
+from spa_app.web.waitlist import routes as waitlist
 
 AREAS = (
     affected,
@@ -33,6 +35,7 @@ AREAS = (
     series,
     sheet,
     treatments,
+    waitlist,
     walk_in,
 )
 

@@ -23,6 +23,7 @@ def init_app(app: Flask) -> None:
         local_input=local_input,
         minutes=minutes,
         valid_to=valid_to,
+        weekday=weekday,
     )
 
 
@@ -77,6 +78,11 @@ def valid_to(expiry_date: dt.date | None) -> str:
     if expiry_date is None:
         return gettext("valid from the first visit on")
     return gettext("valid to %(date)s", date=date(expiry_date))
+
+
+def weekday(day: int) -> str:
+    """The short name of a day of the week, Monday being 0."""
+    return str(Locale.parse(current_locale()).days["stand-alone"]["abbreviated"][day])
 
 
 def minutes(count: int) -> str:

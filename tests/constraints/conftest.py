@@ -67,6 +67,7 @@ def _fill() -> None:
     bookings.undo_complete(undone, actor=manager)
     _cards(spa)
     _schedules(spa)
+    _waitlist(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
         session.add_all(
@@ -84,6 +85,13 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _waitlist(spa: factories.Spa) -> None:
+    entry = factories.make_entry(spa, staff_id=spa.therapists[0], from_time=dt.time(9), until_time=dt.time(12))
+    factories.make_entry(spa, spa.facial, spa.consultation)
+    starts_at = factories.tomorrow_at(spa.branch, "16:00")
+    bookings.hold_place(entry, starts_at=starts_at, staff_id=spa.therapists[1], actor=spa.receptionist)
 
 
 def _schedules(spa: factories.Spa) -> None:

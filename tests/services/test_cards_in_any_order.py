@@ -69,6 +69,7 @@ class Desk(RuleBasedStateMachine):
         )
         for which in range(3):
             self.sell(0, which, None)
+            self.book(which, False, which == 0)
 
     def teardown(self) -> None:
         """Prove the books the other way, too; but for statuses, which go by PostgreSQL's clock: that stood still."""

@@ -180,6 +180,10 @@ def test_a_refund_is_worked_out_before_it_is_done(manager, spa, card):
     page = text_of(manager.get(answer.location))
     assert "Refunded" in page
     assert "the rest refunded" in page
+    note = db.session.scalar(select(func.max(Invoice.id)).where(Invoice.kind == "credit_note"))
+    paper = text_of(manager.get(f"/invoices/{note}"))
+    for words in ("Used sessions at the list price", "Refund fee", "-₫539,999"):
+        assert words in paper
     assert_books_balance()
 
 

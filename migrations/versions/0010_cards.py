@@ -126,7 +126,12 @@ def upgrade() -> None:
     for name in ("validity_days", "validity_months"):
         op.add_column("customer_treatments", sa.Column(name, sa.SmallInteger(), nullable=True))
     _add_reference("customer_treatments", "origin_id", "customer_treatments")
-    op.create_index("ix_customer_treatments_origin_id", "customer_treatments", ["origin_id"])
+    op.create_index(
+        "ix_customer_treatments_origin_id",
+        "customer_treatments",
+        ["origin_id"],
+        postgresql_where=sa.text("origin_id IS NOT NULL"),
+    )
     op.alter_column("customer_treatments", "expiry_date", nullable=True)
     op.add_column("treatment_entries", sa.Column("days", sa.SmallInteger(), nullable=True))
     _add_reference("treatment_entries", "counterpart_id", "treatment_entries")
@@ -135,7 +140,13 @@ def upgrade() -> None:
     _replace("treatment_entries", "sign", SIGN.format(**NEW_SIGN))
     for table, name, rule in CHECKS:
         op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, rule)
-    op.create_index("uq_treatment_entries_counterpart_id", "treatment_entries", ["counterpart_id"], unique=True)
+    op.create_index(
+        "uq_treatment_entries_counterpart_id",
+        "treatment_entries",
+        ["counterpart_id"],
+        unique=True,
+        postgresql_where=sa.text("counterpart_id IS NOT NULL"),
+    )
 
     for name, (_, rule) in CREDIT_NOTE_RULES.items():
         _replace("invoices", name, rule)

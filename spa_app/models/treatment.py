@@ -42,7 +42,7 @@ class CustomerTreatment(Base):
         UniqueConstraint("import_ref"),
         Index("ix_customer_treatments_customer_id", "customer_id"),
         Index("ix_customer_treatments_invoice_line_id", "invoice_line_id"),
-        Index("ix_customer_treatments_origin_id", "origin_id"),
+        Index("ix_customer_treatments_origin_id", "origin_id", postgresql_where=text("origin_id IS NOT NULL")),
         Index(
             "ix_customer_treatments_due",
             "branch_id",
@@ -117,7 +117,12 @@ class TreatmentEntry(Base):
         ),
         CheckConstraint("(kind IN ('extend', 'unfreeze', 'reactivate')) = (days IS NOT NULL)", name="days"),
         CheckConstraint("(kind = 'transfer_in') = (counterpart_id IS NOT NULL)", name="counterpart"),
-        Index("uq_treatment_entries_counterpart_id", "counterpart_id", unique=True),
+        Index(
+            "uq_treatment_entries_counterpart_id",
+            "counterpart_id",
+            unique=True,
+            postgresql_where=text("counterpart_id IS NOT NULL"),
+        ),
         Index(
             "uq_treatment_entries_live_punch",
             "booking_item_id",

@@ -57,7 +57,7 @@ class AdjustForm(ReasonForm):
     """How many sessions more, or (with a minus) less."""
 
     sessions = IntegerField(
-        _l("Sessions"),
+        _l("How many sessions"),
         [InputRequired(_l("Choose at least one session."))],
         render_kw={"autocomplete": "off", "step": 1},
     )
@@ -76,7 +76,7 @@ class _PersonForm(Form):
 class TransferForm(_PersonForm, ReasonForm):
     """To whom, how many (empty: all that are free), and why."""
 
-    sessions = IntegerField(_l("Sessions"), [Optional()], render_kw={"autocomplete": "off", "min": 1})
+    sessions = IntegerField(_l("How many sessions"), [Optional()], render_kw={"autocomplete": "off", "min": 1})
 
 
 class ShareForm(_PersonForm):

@@ -38,15 +38,19 @@ _OFF_SHIFT = text(
         SELECT staff_id, range_agg(tstzrange(lower, upper)) AS at_work
         FROM unnest(:of, :lowers, :uppers) AS one (staff_id, lower, upper) GROUP BY staff_id
     )
-    SELECT i.booking_id, i.staff_id, s.full_name, c.full_name AS customer, v.name AS service, i.starts_at, i.ends_at
+    SELECT i.booking_id, i.staff_id, s.full_name, c.full_name AS customer, v.name AS service, i.starts_at, i.ends_at,
+           b.status
     FROM booking_items i
     JOIN staff s ON s.id = i.staff_id
     JOIN services v ON v.id = i.service_id
     JOIN bookings b ON b.id = i.booking_id
     JOIN customers c ON c.id = b.customer_id
     LEFT JOIN work w ON w.staff_id = i.staff_id
-    WHERE i.staff_id = ANY(:staff) AND i.occupies AND b.status IN ('pending', 'confirmed')
-      AND i.occupied && tstzrange(:since, :until) AND i.starts_at >= :since AND i.starts_at < :until
+    WHERE i.staff_id = ANY(:staff) AND i.occupies AND i.occupied && tstzrange(:since, :until)
+      AND (
+          :all
+          OR b.status IN ('pending', 'confirmed') AND tstzrange(i.starts_at, i.ends_at) && tstzrange(:since, :until)
+      )
       AND NOT coalesce(tstzrange(i.starts_at, i.ends_at) <@ w.at_work, false)
     ORDER BY i.starts_at, i.id
     """
@@ -117,7 +121,7 @@ class Therapist:
 
 @dataclass(frozen=True, slots=True)
 class OffShift:
-    """A service of an upcoming visit at which its therapist is not at work."""
+    """A service of a visit at which its therapist is not, or would not be, at work."""
 
     booking_id: int
     staff_id: int
@@ -126,6 +130,7 @@ class OffShift:
     service: str
     starts_at: dt.datetime
     ends_at: dt.datetime
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,21 +295,27 @@ def list_off_shift(
 ) -> list[OffShift]:
     """The upcoming visits of a week, from ``since`` on, that do not lie within the plan's shifts of their therapist."""
     spans = [
-        (staff_id, *(clock.at_local(monday + dt.timedelta(days=weekday), time, timezone) for time in period))
+        (staff_id, span)
         for (staff_id, weekday), periods in plan.items()
         for period in periods
+        if (span := instants(monday + dt.timedelta(days=weekday), period, timezone))
     ]
-    # A shift of which the clocks skip all is none.
-    spans = [span for span in spans if span[1] < span[2]]
     bounds = clock.day_bounds(monday, timezone)[0], clock.day_bounds(monday + WEEK, timezone)[0]
     values = {
         "of": [span[0] for span in spans],
-        "lowers": [span[1] for span in spans],
-        "uppers": [span[2] for span in spans],
+        "lowers": [span[1][0] for span in spans],
+        "uppers": [span[1][1] for span in spans],
         "staff": list(staff_ids),
         "since": max(since, bounds[0]),
         "until": max(since, bounds[1]),
+        "all": False,
     }
+    return [OffShift(*row) for row in db.session.execute(_OFF_SHIFT, values)]
+
+
+def list_visits_of(staff_id: int, since: dt.datetime, until: dt.datetime) -> list[OffShift]:
+    """All visits that take time of a therapist within a stretch, those that took place too: they bar leave."""
+    values = {"of": [], "lowers": [], "uppers": [], "staff": [staff_id], "since": since, "until": until, "all": True}
     return [OffShift(*row) for row in db.session.execute(_OFF_SHIFT, values)]
 
 
@@ -312,6 +323,12 @@ def bound_staff(week: Week, staff_ids: Collection[int]) -> list[int]:
     """Who of the therapists is held to the shifts that count in this week; the others work whenever it is open."""
     with_shifts = {staff_id for staff_id, _ in week.published}
     return [one for one in staff_ids if week.is_published or one in with_shifts]
+
+
+def instants(date: dt.date, period: Period, timezone: str) -> tuple[dt.datetime, dt.datetime] | None:
+    """When a shift really begins and ends; None for one of which the clocks skip all."""
+    begins, ends = (clock.at_local(date, time, timezone) for time in period)
+    return (begins, ends) if begins < ends else None
 
 
 def _plan(rows: Iterable[Any]) -> Plan:

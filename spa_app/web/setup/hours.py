@@ -6,6 +6,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from wtforms import RadioField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from spa_app.queries import rosters as roster_queries
@@ -49,7 +50,10 @@ class SpecialDayForm(Form):
     happens_on = LocalDateField(_l("Date"), [InputRequired()])
     kind = RadioField(
         _l("On this date the branch is"),
-        choices=[("closed", _l("Closed all day")), ("hours", _l("Open at these hours only"))],
+        choices=[
+            SelectChoice("closed", _l("Closed all day")),
+            SelectChoice("hours", _l("Open at these hours only")),
+        ],
         default="closed",
     )
     periods = PeriodsField(_l("Hours"))

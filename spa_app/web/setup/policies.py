@@ -6,6 +6,7 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from wtforms import DecimalField, IntegerField, RadioField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, NumberRange, Optional
 
 from spa_app.errors import InvalidError
@@ -21,9 +22,9 @@ from spa_app.web.security import asked_branch, current_actor, roles
 from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, submit
 
 TAKEN = [
-    ("none", _l("Nothing is taken")),
-    ("forfeit", _l("Reserved sessions are forfeited")),
-    ("fee", _l("A fee is charged")),
+    SelectChoice("none", _l("Nothing is taken")),
+    SelectChoice("forfeit", _l("Reserved sessions are forfeited")),
+    SelectChoice("fee", _l("A fee is charged")),
 ]
 EXAMPLE_PRICE = 500_000
 MOST_MINUTES = 14 * 24 * 60

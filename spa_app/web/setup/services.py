@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, DecimalField, IntegerField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange
 
 from spa_app.errors import N_, NotFoundError
@@ -124,7 +125,7 @@ def _page(
     if form is None or submitted.is_stale:
         percent = {"vat_percent": chosen.values["vat_rate_bp"] / 100} if chosen else {}
         form = ServiceForm(formdata=None, data={**(chosen.state if chosen else {}), **percent})
-    form.types.choices = queries.list_room_types()
+    form.types.choices = [SelectChoice(*one) for one in queries.list_room_types()]
     branch_id = asked_branch().id
     return show(
         "setup.services",

@@ -4,6 +4,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from spa_app.errors import N_, NotFoundError
@@ -109,7 +110,7 @@ def _page(
         everything = [one.id for one in services if one.values["is_active"]]
         form = TherapistForm(formdata=None, data=chosen.state if chosen else {"skills": everything})
     offered = [one for one in services if one.values["is_active"] or (chosen and one.id in chosen.skills)]
-    form.skills.choices = [(one.id, one.name) for one in offered]
+    form.skills.choices = [SelectChoice(one.id, one.name) for one in offered]
     return show(
         "setup.therapists",
         "_therapist.html",

@@ -282,7 +282,7 @@ def list_templates(branch_id: int) -> list[Template]:
         select(ShiftTemplate.id, ShiftTemplate.name, ShiftTemplatePeriod.starts_at, ShiftTemplatePeriod.ends_at)
         .join(ShiftTemplatePeriod, ShiftTemplatePeriod.template_id == ShiftTemplate.id)
         .where(ShiftTemplate.branch_id == branch_id)
-        .order_by(ShiftTemplatePeriod.starts_at, ShiftTemplatePeriod.ends_at, ShiftTemplate.id)
+        .order_by(ShiftTemplatePeriod.starts_at, ShiftTemplate.id)
     )
     for id_, name, begins, ends in db.session.execute(query):
         names[id_] = name

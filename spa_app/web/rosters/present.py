@@ -57,7 +57,7 @@ def draw(
 ) -> list[RowView]:
     """The rows of a week that shows ``plan``: the draft for its editors, what counts for all others."""
     bound = set(bound_staff(week, [one.id for one in team])) if plan is week.published else None
-    changed = set(week.changes()) if plan is not week.published else set()
+    changed = set(week.changes()) if plan is not week.published and week.published else set()
     rows = []
     for one in team:
         cells = []

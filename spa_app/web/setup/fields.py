@@ -1,5 +1,6 @@
 """Fields that several pages of the set-up share."""
 
+from decimal import Decimal
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -26,6 +27,11 @@ def checks(label: Any) -> Any:
 def despite() -> Any:
     """The checkbox that appears when visits are in the way."""
     return BooleanField(DESPITE_LABEL)
+
+
+def percent(basis_points: int | None) -> Decimal | None:
+    """A share as its field shows it: 850 as 8.5."""
+    return None if basis_points is None else Decimal(basis_points) / 100
 
 
 def _id(value: Any) -> int:

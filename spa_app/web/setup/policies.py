@@ -19,6 +19,7 @@ from spa_app.web.forms import Form
 from spa_app.web.invoices.forms import AmountField
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.security import asked_branch, current_actor, roles
+from spa_app.web.setup.fields import percent
 from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, submit
 
 TAKEN = [
@@ -39,10 +40,14 @@ class PoliciesForm(Form):
         [InputRequired(), NumberRange(0, MOST_MINUTES)],
     )
     late_cancel_policy = RadioField(_l("For a late cancellation"), choices=TAKEN)
-    late_cancel_percent = DecimalField(_l("Fee in percent of the visit's price"), [Optional(), NumberRange(0, 100)])
+    late_cancel_percent = DecimalField(
+        _l("Fee in percent of the visit's price"), [Optional(), NumberRange(0, 100)], places=None
+    )
     late_cancel_fee_amount = AmountField(_l("or fee as an amount"), render_kw=_AMOUNT)
     no_show_policy = RadioField(_l("For a no-show"), choices=TAKEN)
-    no_show_percent = DecimalField(_l("Fee in percent of the visit's price"), [Optional(), NumberRange(0, 100)])
+    no_show_percent = DecimalField(
+        _l("Fee in percent of the visit's price"), [Optional(), NumberRange(0, 100)], places=None
+    )
     no_show_fee_amount = AmountField(_l("or fee as an amount"), render_kw=_AMOUNT)
     waiver_limit_amount = AmountField(_l("The desk may waive up to"), render_kw=_AMOUNT)
 
@@ -98,10 +103,7 @@ def preview_policies() -> ResponseReturnValue:
 def _page(branch: BranchRef, form: PoliciesForm | None = None, submitted: Submitted = NOT_SENT) -> ResponseReturnValue:
     values = queries.columns_of(queries.get_branch(branch.id), queries.POLICY_COLUMNS)
     if form is None or submitted.is_stale:
-        shares = {
-            f"{which}_percent": values[f"{which}_fee_bp"] / 100 if values[f"{which}_fee_bp"] else None
-            for which in ("late_cancel", "no_show")
-        }
+        shares = {f"{which}_percent": percent(values[f"{which}_fee_bp"]) for which in ("late_cancel", "no_show")}
         form = PoliciesForm(formdata=None, data={**values, **shares})
     return show("setup.policies", "_policies.html", submitted, form=form, stamp=stamp(values), words=_words(form))
 

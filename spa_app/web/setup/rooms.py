@@ -96,7 +96,9 @@ def _page(
     if chosen and submitted.is_stale:
         chosen = _known(branch, chosen.id)
     if form is None or submitted.is_stale:
-        form = RoomForm(formdata=None, data=chosen.state if chosen else {})
+        form = RoomForm(formdata=None)
+        if chosen:
+            form.name.data, form.type_id.data, form.is_active.data = chosen.name, chosen.type_id, chosen.is_active
     form.type_id.offer(queries.list_room_types(), none=_("Choose a kind of room"))
     return show(
         "setup.rooms",

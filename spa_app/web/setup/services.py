@@ -17,7 +17,7 @@ from spa_app.web.forms import Form
 from spa_app.web.invoices.forms import AmountField
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.security import asked_branch, current_actor, roles
-from spa_app.web.setup.fields import checks, despite
+from spa_app.web.setup.fields import checks, despite, percent
 from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, submit
 
 
@@ -37,7 +37,7 @@ class ServiceForm(Form):
         [InputRequired()],
         render_kw={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40},
     )
-    vat_percent = DecimalField(_l("VAT in percent"), [InputRequired(), NumberRange(0, 100)], default=8)
+    vat_percent = DecimalField(_l("VAT in percent"), [InputRequired(), NumberRange(0, 100)], places=None, default=8)
     types = checks(_l("Needs"))
     is_active = BooleanField(_l("On offer"), default=True)
     despite = despite()
@@ -45,11 +45,11 @@ class ServiceForm(Form):
     def values(self) -> dict[str, Any]:
         """The service's columns."""
         names = [name for name in queries.SERVICE_COLUMNS if name != "vat_rate_bp"]
-        percent = self.vat_percent.data
+        vat = self.vat_percent.data
         return {
             **{name: self[name].data for name in names},
             "price_amount": self.price_amount.data if self.price_amount.data is not None else -1,
-            "vat_rate_bp": int(percent * 100) if percent is not None else -1,
+            "vat_rate_bp": int(vat * 100) if vat is not None else -1,
         }
 
 
@@ -123,8 +123,8 @@ def _page(
     if chosen and submitted.is_stale:
         chosen = _known(chosen.id)
     if form is None or submitted.is_stale:
-        percent = {"vat_percent": chosen.values["vat_rate_bp"] / 100} if chosen else {}
-        form = ServiceForm(formdata=None, data={**(chosen.state if chosen else {}), **percent})
+        vat = {"vat_percent": percent(chosen.values["vat_rate_bp"])} if chosen else {}
+        form = ServiceForm(formdata=None, data={**(chosen.state if chosen else {}), **vat})
     form.types.choices = [SelectChoice(*one) for one in queries.list_room_types()]
     branch_id = asked_branch().id
     return show(

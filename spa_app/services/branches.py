@@ -83,7 +83,7 @@ def check_policies(values: dict[str, Any]) -> None:
         if values[f"{which}_policy"] == "fee" and (share is None) == (amount is None):
             raise InvalidError("fee_missing", N_("Give either a percentage or an amount."), field=f"{which}_fee_bp")
         if share is not None and not 0 < share <= 10_000:
-            raise InvalidError("fee_invalid", N_("Give more than 0 and at most 100 %."), field=f"{which}_fee_bp")
+            raise InvalidError("fee_invalid", N_("Give a percentage above 0, up to 100."), field=f"{which}_fee_bp")
         if amount is not None and not 0 < amount <= BIGGEST_AMOUNT:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:

@@ -1,14 +1,17 @@
 """axe over every page, in both themes and both languages."""
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from spa_app.services import billing
+from spa_app import clock
+from spa_app.services import billing, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card
+from spa_app.services.rosters import Cell
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -20,6 +23,7 @@ def pages(spa: Spa) -> list[str]:
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch)
     visit = make_booking(spa, status="completed", card=card)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    planned = _plan_next_week(spa)
     return [
         "/customers",
         "/customers?q=mai",
@@ -39,8 +43,36 @@ def pages(spa: Spa) -> list[str]:
         "/reports/payments",
         "/reports/sessions",
         "/reports/owed",
+        "/roster",
+        f"/roster?week={planned}",
+        f"/roster/cell?week={planned}&staff_id={spa.therapists[0]}&weekday=0",
+        f"/roster/publish?week={planned}",
+        "/roster/leave",
+        "/setup/hours",
+        "/setup/special-days",
+        "/setup/policies",
+        "/setup/shifts",
+        "/setup/therapists",
+        f"/setup/therapists/{spa.therapists[0]}",
+        "/setup/rooms",
+        f"/setup/rooms/{spa.rooms[0]}",
+        "/setup/services",
+        f"/setup/services/{spa.facial}",
+        "/setup/branch",
         "/nothing-here",
     ]
+
+
+def _plan_next_week(spa: Spa) -> dt.date:
+    """A draft that leaves a visit off shift."""
+    today = clock.today(TIMEZONE)
+    monday = today + dt.timedelta(days=7 - today.weekday())
+    shift = [(dt.time(8), dt.time(12)), (dt.time(16), dt.time(20))]
+    shift_templates.save_template(branch_id=spa.branch, name="Split", periods=shift, actor=SYSTEM)
+    cells = [Cell(spa.therapists[0], weekday) for weekday in range(5)]
+    rosters.plan_cells(branch_id=spa.branch, monday=monday, cells=cells, periods=shift, actor=SYSTEM)
+    make_booking(spa, starts_at=clock.at_local(monday, dt.time(13), TIMEZONE), customer_id=make_customer())
+    return monday
 
 
 def _faults(page: Page, path: str) -> list[str]:

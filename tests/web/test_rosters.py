@@ -119,7 +119,7 @@ def test_the_second_manager_sees_what_the_first_one_did(app, manager, spa):
     assert answer.status_code == 409
     assert "Somebody else has just changed this" in answer.text
     assert 'value="08:00"' in answer.text  # the fresh truth in the form, and the grid beside it
-    assert 'hx-swap-oob="outerHTML:#roster"' in answer.text
+    assert 'hx-swap-oob="innerHTML:#roster"' in answer.text
     assert shifts() == [(spa.therapists[0], 0, *times("08:00-15:00")[0])]
 
 

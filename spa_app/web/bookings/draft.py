@@ -13,7 +13,7 @@ from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm
+from spa_app.web.bookings.forms import BookingForm, ItemForm
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -42,6 +42,16 @@ class Draft:
         return format_local(starts_at, local_timezone()) if starts_at else ""
 
 
+def has_stale_card(form: BookingForm) -> bool:
+    """Whether a customer or service changed after the screen chose a card for it (no script redrew the form)."""
+    items = [entry.form for entry in form.items]
+    return any(item.card_for.data and item.card_for.data != _card_key(form, item) for item in items)
+
+
+def _card_key(form: BookingForm, item: ItemForm) -> str:
+    return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+
+
 def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     """Choose a card for each service whose customer or service changed after the screen last did so.
 
@@ -55,7 +65,7 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     chosen: list[CardChoice | None] = []
     for entry in form.items:
         item = entry.form
-        key = f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+        key = _card_key(form, item)
         fitting = fitting_cards(cards, service_id=item.service_id.data, visit_on=visit_on, taken=taken)
         fits = [card.id for card in fitting]
         stale = item.card_for.data != key if redo or item.card_for.data else False

@@ -4,7 +4,7 @@ The shifts there are stay as they are: published. Their weeks get no row, so tha
 working whenever the branch is open, until a manager publishes that week.
 
 Revision ID: 0005
-Revises: 0003
+Revises: 0009
 """
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -108,6 +108,15 @@ class Team:
     rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A stretch in which a therapist, or a room or machine, is not there, whether the calendar knows it or not."""
+
+    span: Span
+    staff_id: int | None = None
+    resource_id: int | None = None
+
+
 def load_team(service_ids: Collection[int], branch_id: int) -> Team:
     """The therapists and rooms of the branch that serve for each of the services. One statement."""
     names: dict[int, str] = {}
@@ -164,9 +173,17 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
 
 
 def load_busy(
-    whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
+    whole: Span,
+    staff_ids: Iterable[int],
+    resource_ids: Iterable[int],
+    *,
+    except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement."""
+    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement.
+
+    ``absence`` counts as blocked, whether it is recorded or not.
+    """
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
     values = {
@@ -178,6 +195,10 @@ def load_busy(
     }
     for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))
+    if absence is not None and absence.staff_id is not None:
+        staff[absence.staff_id].append(Taken(absence.span, "blocked"))
+    if absence is not None and absence.resource_id is not None:
+        rooms[absence.resource_id].append(Taken(absence.span, "blocked"))
     return Busy(staff, rooms)
 
 

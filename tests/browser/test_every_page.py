@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, Page
 from spa_app import clock
 from spa_app.services import billing, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
+from spa_app.services.bookings import ItemRequest
 from spa_app.services.rosters import Cell
-from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, tomorrow_at
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -22,6 +23,9 @@ def pages(spa: Spa) -> list[str]:
     """The address of each kind of page, with something on it."""
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch)
     visit = make_booking(spa, status="completed", card=card)
+    for time, therapist in (("10:00", 0), ("14:00", 0), ("14:00", 1)):
+        make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
+    tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
     planned = _plan_next_week(spa)
     return [
@@ -35,6 +39,8 @@ def pages(spa: Spa) -> list[str]:
         f"/bookings/{visit}",
         f"/bookings/{visit}/slip",
         "/slots",
+        f"/affected?staff_id={spa.therapists[0]}&date={tomorrow}",
+        f"/affected?resource_id={spa.rooms[1]}",
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
@@ -71,7 +77,7 @@ def _plan_next_week(spa: Spa) -> dt.date:
     shift_templates.save_template(branch_id=spa.branch, name="Split", periods=shift, actor=SYSTEM)
     cells = [Cell(spa.therapists[0], weekday) for weekday in range(5)]
     rosters.plan_cells(branch_id=spa.branch, monday=monday, cells=cells, periods=shift, actor=SYSTEM)
-    make_booking(spa, starts_at=clock.at_local(monday, dt.time(13), TIMEZONE), customer_id=make_customer())
+    make_booking(spa, starts_at=clock.at_local(monday, dt.time(20), TIMEZONE), customer_id=make_customer())
     return monday
 
 

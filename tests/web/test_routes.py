@@ -95,6 +95,11 @@ FIELDS = [
     "late_cancel_percent",
     "late_cancel_fee_amount",
     "waiver_limit_amount",
+    "from",
+    "to",
+    "mark",
+    "item-1",
+    "version-1",
 ]
 QUERY = [
     "date",
@@ -108,6 +113,7 @@ QUERY = [
     "format",
     "service_id",
     "staff_id",
+    "resource_id",
     "starts_at",
     "customer_id",
     "booking",

@@ -48,6 +48,8 @@ class VisitCustomer:
     allergies: str
     is_first_visit: bool
     no_shows: int  # in the last 365 days
+    preferred_staff_id: int | None
+    preferred_staff_name: str | None
 
     @property
     def is_often_no_show(self) -> bool:
@@ -335,7 +337,7 @@ def _no_shows_since() -> dt.datetime:
 
 
 def _customer_columns() -> tuple[Any, ...]:
-    other = aliased(Booking)
+    other, wished = aliased(Booking), aliased(Staff)
     came = exists().where(other.customer_id == Customer.id, other.status == "completed")
     imported = exists().where(CustomerTreatment.customer_id == Customer.id, CustomerTreatment.import_ref.is_not(None))
     no_shows = (
@@ -355,6 +357,11 @@ def _customer_columns() -> tuple[Any, ...]:
         Customer.allergies,
         and_(~came, ~imported).label("is_first_visit"),
         no_shows.label("no_shows"),
+        Customer.preferred_staff_id,
+        select(wished.full_name)
+        .where(wished.id == Customer.preferred_staff_id)
+        .scalar_subquery()
+        .label("preferred_staff_name"),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service
+from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
 
 HOME_CODE = "84"  # of the numbers that are typed without their country
 NEWEST = 10_000  # customers who are looked through one by one, in case the words are common
@@ -60,6 +60,7 @@ class CustomerProfile:
     is_first_visit: bool
     no_shows: int  # in the last 365 days
     birthday_in_days: int | None  # 0 to 7, otherwise None
+    preferred_staff: tuple[int, str] | None  # id and name
     upcoming: tuple[Visit, ...]
     past: tuple[Visit, ...]
 
@@ -107,9 +108,14 @@ def get_customer(
 
     ``today`` is the date of the branch that is looked from. Takes six statements.
     """
-    customer = db.session.execute(select(Customer).where(Customer.id == customer_id)).scalar_one_or_none()
-    if customer is None:
+    found = db.session.execute(
+        select(Customer, Staff.full_name)
+        .outerjoin(Staff, Staff.id == Customer.preferred_staff_id)
+        .where(Customer.id == customer_id)
+    ).one_or_none()
+    if found is None:
         return None
+    customer, therapist = found
     counts = db.session.execute(
         select(
             func.count().filter(Booking.status == "completed").label("completed"),
@@ -151,9 +157,22 @@ def get_customer(
         is_first_visit=not counts.completed and not came_before,
         no_shows=counts.no_shows,
         birthday_in_days=_days_to_birthday(customer.birth_date, today),
+        preferred_staff=(customer.preferred_staff_id, therapist) if customer.preferred_staff_id else None,
         upcoming=upcoming,
         past=past,
     )
+
+
+def list_therapists(branch_ids: Iterable[int]) -> list[tuple[int, str]]:
+    """(id, name) of whom a customer can prefer; the branch stands with the name where there are several."""
+    branches = list(branch_ids)
+    rows = db.session.execute(
+        select(Staff.id, Staff.full_name, Branch.name)
+        .join(Branch, Branch.id == Staff.branch_id)
+        .where(Staff.branch_id.in_(branches), Staff.is_active)
+        .order_by(Branch.name, Branch.id, Staff.position, Staff.id)
+    )
+    return [(id_, f"{name} · {branch}" if len(branches) > 1 else name) for id_, name, branch in rows]
 
 
 def _named_exactly(text: str) -> list[int]:

@@ -256,6 +256,7 @@ def next_slots(
     *,
     branch: Branch,
     since: dt.datetime,
+    until: dt.datetime | None = None,
     limit: int = 5,
     preferred_staff_id: int | None = None,
     except_booking_id: int | None = None,
@@ -264,7 +265,8 @@ def next_slots(
     """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
     ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
-    days. ``absence``: who or what is not there, though the calendar may not know it yet. Locks nothing.
+    days, or to ``until``. ``absence``: who or what is not there, though the calendar may not know it yet. Locks
+    nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
     tasks = _tasks(needs, team)
@@ -282,7 +284,7 @@ def next_slots(
         whole = Span(days.lower - MARGIN, days.upper + MARGIN)
         busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id, absence=absence)
         facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
-        wanted = [Span(max(days.lower, since), days.upper)]
+        wanted = [Span(max(days.lower, since), min(days.upper, until or days.upper))]
         starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)
         booked: dict[dt.date, dict[int, dt.timedelta]] = {}
         for starts_at in availability.steps(starts, facts.opened, SLOT_STEP):
@@ -296,6 +298,8 @@ def next_slots(
             slots.append(Slot(starts_at, tuple((one.staff_id, team.names[one.staff_id]) for one in places)))
             if len(slots) == limit:
                 return slots
+        if until is not None and until <= days.upper:
+            break
         first = last + dt.timedelta(days=1)
     return slots
 
@@ -305,6 +309,7 @@ def find_slots(
     *,
     branch_id: int,
     since: dt.datetime,
+    until: dt.datetime | None = None,
     limit: int = 5,
     customer_id: int | None = None,
     except_booking_id: int | None = None,
@@ -321,6 +326,7 @@ def find_slots(
         needs,
         branch=db.session.get_one(Branch, branch_id),
         since=since,
+        until=until,
         limit=limit,
         preferred_staff_id=preferred_staff(customer_id),
         except_booking_id=except_booking_id,

@@ -10,6 +10,7 @@ from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
+from spa_app.web.bookings import slots as _slots  # noqa: F401 - its route
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers

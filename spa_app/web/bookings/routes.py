@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -12,11 +12,11 @@ from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
 from spa_app.queries.roster import list_absences
 from spa_app.services import bookings
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
+from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm
 from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
 from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
@@ -25,13 +25,10 @@ from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
 from spa_app.web.security import (
     current_actor,
-    current_branch,
-    local_today,
     roles,
     signed_in,
     use_branch,
 )
-from spa_app.web.times import format_local
 
 SLOTS = 5
 # action → its words, once done
@@ -167,54 +164,6 @@ def move(booking_id: int) -> ResponseReturnValue:
         ),
         move_form=form,
         before=visit,
-    )
-
-
-@bp.get("/slots")
-@roles(*DESK)
-def slots() -> ResponseReturnValue:
-    """The next free times for ``service_id`` from ``date`` on (today: from now on), as buttons, page or JSON."""
-    branch = current_branch()
-    if branch is None:
-        raise NotFoundError("not_found", N_("There is no such thing in your branches."))
-    wants_json = request.accept_mimetypes.best == "application/json"
-    form = SlotsForm(formdata=request.args) if request.args else SlotsForm(formdata=None)
-    asked = bool(request.args)
-    found: list[Slot] = []
-    valid = asked and form.validate()
-    if valid:
-        day = form.date.data or local_today()
-        since = max(clock.day_bounds(day, branch.timezone)[0], clock.now())
-        found = find_slots(
-            [Wish(form.service_id.data, form.staff_id.data)], branch_id=branch.id, since=since, limit=SLOTS
-        )
-    status = 422 if asked and not valid else 200
-    if wants_json:
-        answer = jsonify(
-            slots=[
-                {
-                    "starts_at": format_local(slot.starts_at, branch.timezone),
-                    "staff_id": slot.staff_id,
-                    "staff_name": slot.staff_name,
-                }
-                for slot in found
-            ],
-            errors=form.errors,
-        )
-        answer.status_code = status
-        return answer
-    choices = get_choices(branch.id)
-    form.service_id.offer([(one.id, one.name) for one in choices.services], none=_("Choose a service"))
-    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(form.service_id.data)], none=_("Anyone"))
-    form.date.data = form.date.data or local_today()
-    return render(
-        "bookings/slots.html",
-        "bookings/_slots.html",
-        status,
-        title=_("Free times"),
-        form=form,
-        found=found,
-        asked=valid,
     )
 
 

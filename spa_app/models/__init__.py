@@ -21,8 +21,10 @@ from spa_app.models.schedule import (
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
+from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "EVERY_DAY",
     "PAYMENT_METHODS",
     "RESOURCE_KINDS",
     "ROLES",
@@ -64,5 +66,7 @@ __all__ = [
     "TreatmentEntry",
     "User",
     "UserBranch",
+    "WaitlistEntry",
+    "WaitlistService",
     "derive_status",
 ]

@@ -47,6 +47,7 @@ from spa_app.models import (
     Service,
     Staff,
     StaffShift,
+    User,
 )
 from spa_app.queries.roster import Blocked, DayRoster, Period, get_rosters, week_of
 from spa_app.queries.snapshot import SNAPSHOT
@@ -68,7 +69,8 @@ class Block:
     """One service of a visit as the calendar shows it; in the room view one for each room that it takes.
 
     ``number`` counts a visit's blocks of this day from 1. ``occupied_from`` and ``occupied_to`` hold the clean-up
-    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice.
+    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice. A place that is
+    only held has ``held_until``, and who holds it.
     """
 
     column_id: int
@@ -97,6 +99,8 @@ class Block:
     entered_late: bool
     note: str
     allergies: str
+    held_until: dt.datetime | None
+    held_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +138,18 @@ def get_day(
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
 
     ``snapshot`` is as for :func:`get_revision`. A day is kept only if its last statement still saw that state: so did
-    those before it, and whoever brings that snapshot again has it as it is.
+    those before it, and whoever brings that snapshot again has it as it is, until the first place that it shows as held
+    is free again.
     """
     key = (branch_id, date, by, only_staff_id, with_given_up)
     kept = _days.get(key)
-    if snapshot is not None and kept is not None and kept[0] == snapshot:
+    if snapshot is not None and kept is not None and kept[0] == snapshot and clock.now() < kept[2]:
         return kept[1]
     day, seen = _read_day(*key, snapshot=snapshot)
     if seen is not None and seen == snapshot:
         if len(_days) >= MOST_DAYS:
             _days.clear()
-        _days[key] = seen, day
+        _days[key] = seen, day, min((block.held_until for block in day.blocks if block.held_until), default=NEVER)
     return day
 
 
@@ -199,14 +204,16 @@ def get_revision(
     ``days``: of so many days from ``date`` on, which lie in one week; ``only_staff_id``: of that therapist's visits.
 
     ``snapshot`` is what the caller could see of the database just now (:attr:`SignedIn.snapshot`). If this process has
-    computed the digest in that very state, nothing was committed since and it still holds, without asking.
+    computed the digest in that very state, nothing was committed since and it still holds, without asking, until the
+    first place that the day shows as held is free again: that takes no more than time.
 
     ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
     not in it: that can only change through another day.
     """
     key = (branch_id, date, timezone, days, only_staff_id)
+    now = clock.now()
     known = _revisions.get(key)
-    if snapshot is not None and known is not None and known[0] == snapshot:
+    if snapshot is not None and known is not None and known[0] == snapshot and now < known[2]:
         return known[1]
     last = date + dt.timedelta(days=days - 1)
     values = {
@@ -218,27 +225,39 @@ def get_revision(
         "date": date,
         "last_date": last,
         "staff_id": only_staff_id,
+        "now": now,
         **week_of(date),
     }
-    revision, seen = db.session.execute(_revision_query(only_staff_id is not None), values).one()
+    revision, seen, holds_until = db.session.execute(_revision_query(only_staff_id is not None), values).one()
     if len(_revisions) >= MOST_REVISIONS:
         _revisions.clear()
-    _revisions[key] = (seen, revision)
+    _revisions[key] = (seen, revision, holds_until or NEVER)
     return str(revision)
 
 
-# What it is of → (snapshot in which it was computed, revision)
-_revisions: dict[tuple[int, dt.date, str, int, int | None], tuple[str, str]] = {}
+def changes_by_time(
+    branch_id: int, date: dt.date, *, timezone: str, days: int = 1, only_staff_id: int | None = None
+) -> bool:
+    """Whether that whose revision was just asked for shows a held place, which is free again without any commit."""
+    known = _revisions.get((branch_id, date, timezone, days, only_staff_id))
+    return known is not None and known[2] != NEVER
+
+
+# What it is of → (snapshot in which it was computed, revision, when time alone makes another of it)
+_revisions: dict[tuple[int, dt.date, str, int, int | None], tuple[str, str, dt.datetime]] = {}
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 MOST_REVISIONS = 500
-# what was asked for → (snapshot in which it was read, the day)
-_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day]] = {}
+# what was asked for → (snapshot in which it was read, the day, when time alone makes another of it)
+_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day, dt.datetime]] = {}
 MOST_DAYS = 32
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
 _WEEKDAY, _LAST_WEEKDAY = (bindparam(name, type_=SmallInteger) for name in ("weekday", "last_weekday"))
 _STAFF = bindparam("staff_id", type_=BigInteger)
-_BEGINS_AT, _ENDS_AT = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
+_BEGINS_AT, _ENDS_AT, _NOW = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at", "now")
+)
 
 
 def starts_between() -> ColumnElement[bool]:
@@ -261,8 +280,10 @@ def _revision_query(only_one: bool) -> Select[Any]:
                 CustomerTreatment.held_sessions,
                 CustomerTreatment.expired_sessions,
                 CustomerTreatment.total_sessions,
+                Booking.held_until > _NOW,
             ).label("said"),
             BookingItem.id,
+            case((Booking.held_until > _NOW, Booking.held_until)).label("held_until"),
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -321,7 +342,11 @@ def _revision_query(only_one: bool) -> Select[Any]:
         )
     ]
     visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
-    return select(func.md5(func.concat_ws("|", *frame, visits)), literal_column(SNAPSHOT))
+    return select(
+        func.md5(func.concat_ws("|", *frame, visits)),
+        literal_column(SNAPSHOT),
+        select(func.min(day.c.held_until)).scalar_subquery(),
+    )
 
 
 def branch_hours(branch_id: int, dates: Sequence[dt.date]) -> tuple[str, dict[int, list[tuple[dt.time, dt.time]]]]:
@@ -408,6 +433,7 @@ def list_blocks(
     takes saw of the database (None without a visit).
     """
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "staff_id": only_staff_id}
+    values["now"] = clock.now()
     rows = db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
     return _blocks(rows, by), rows[-1].seen if rows else None
 
@@ -432,6 +458,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             earlier.customer_id == Booking.customer_id,
             tuple_(earlier.starts_at, earlier.id) < tuple_(Booking.starts_at, Booking.id),
             earlier.status.not_in(GIVEN_UP),
+            earlier.held_until.is_(None),
         )
         .exists()
     )
@@ -463,6 +490,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Booking.entered_late,
             Booking.note,
             Customer.allergies,
+            Booking.held_until,
+            User.full_name,
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -471,9 +500,10 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
         .join(Staff, Staff.id == BookingItem.staff_id)
         .outerjoin(card, card.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
+        .outerjoin(User, User.id == Booking.held_by_id)
         .outerjoin(BookingItemResource, BookingItemResource.booking_item_id == BookingItem.id)
         .outerjoin(Resource, Resource.id == BookingItemResource.resource_id)
-        .where(starts_between())
+        .where(starts_between(), Booking.is_shown(_NOW))
         .order_by(BookingItem.starts_at, BookingItem.id, Resource.position, Resource.id)
     )
     if only_one:

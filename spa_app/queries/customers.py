@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, String, Subquery, and_, case, func
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
+from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
 
@@ -37,7 +38,7 @@ class Visit:
 
     id: int
     starts_at: dt.datetime
-    status: str
+    status: str  # ``held``: the place is only held for them
     branch_name: str
     timezone: str
     services: tuple[str, ...]
@@ -285,9 +286,17 @@ def _visits(
         .scalar_subquery()
     )
     rows = db.session.execute(
-        select(Booking.id, Booking.starts_at, Booking.status, Branch.name, Branch.timezone, services)
+        select(
+            Booking.id,
+            Booking.starts_at,
+            case((Booking.held_until.is_not(None), "held"), else_=Booking.status),
+            Branch.name,
+            Branch.timezone,
+            services,
+        )
         .join(Branch, Branch.id == Booking.branch_id)
         .where(Booking.customer_id == customer_id, Booking.branch_id.in_(branch_ids), condition)
+        .where(Booking.is_shown(clock.now()))
         .order_by(order, Booking.id)
         .limit(limit)
     )

@@ -167,6 +167,17 @@ def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
     return [BlockRow(*row) for row in db.session.execute(query)]
 
 
+def get_blocked(block_id: int, branch_id: int) -> BlockedTime | None:
+    """A blocked time of the branch, or None."""
+    query = (
+        select(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.id == block_id)
+    )
+    return db.session.execute(query).scalar()
+
+
 def list_absences(booking_id: int) -> list[BlockRow]:
     """The blocked times in which services of an upcoming visit lie, by their begin. One statement."""
     affected = _of_therapist().where(BookingItem.booking_id == booking_id).scalar_subquery()

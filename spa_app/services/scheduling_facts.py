@@ -31,16 +31,21 @@ _TEAM = text(
     """
 ).bindparams(bindparam("services", type_=_IDS))
 
+# A place that was only held, and for which the time has passed, is free: who takes it ends the hold.
 _BUSY = text(
     """
+    WITH free AS MATERIALIZED (
+        SELECT ARRAY(SELECT id FROM bookings WHERE status = 'pending' AND held_until <= :now)
+               || CAST(:leave_out AS bigint) AS ids)
     SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_id IS DISTINCT FROM CAST(:leave_out AS bigint)
+      AND (booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[]))) IS NOT TRUE
     UNION ALL
     SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = CAST(:leave_out AS bigint))
+      AND booking_item_id NOT IN (SELECT id FROM booking_items
+                                  WHERE booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[])))
     UNION ALL
     SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
@@ -180,7 +185,7 @@ def load_busy(
     except_booking_id: int | None = None,
     absence: Absence | None = None,
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement.
+    """What is taken within ``whole``, but for the visit ``except_booking_id`` and lapsed holds. One statement.
 
     ``absence`` counts as blocked, whether it is recorded or not.
     """
@@ -192,6 +197,7 @@ def load_busy(
         "lower": whole.lower,
         "upper": whole.upper,
         "leave_out": except_booking_id,
+        "now": clock.now(),
     }
     for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))

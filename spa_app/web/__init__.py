@@ -20,6 +20,7 @@ from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters
 from spa_app.web.setup import frame as setup
 from spa_app.web.treatments import routes as treatments
+from spa_app.web.waitlist import routes as waitlist
 
 AREAS = (
     affected,
@@ -36,6 +37,7 @@ AREAS = (
     setup,
     sheet,
     treatments,
+    waitlist,
     walk_in,
 )
 

@@ -228,7 +228,19 @@ const moveNow = () => {
   }
 };
 
-setInterval(moveNow, 30_000);
+// How long a held place still is: in minutes, beside the time of day that the server wrote.
+const countDown = () => {
+  for (const held of document.querySelectorAll("[data-until]")) {
+    held.dataset.left = Math.max(0, Math.ceil((Date.parse(held.dataset.until) - Date.now() - skew) / 60_000));
+  }
+};
+
+const tick = () => {
+  moveNow();
+  countDown();
+};
+
+setInterval(tick, 10_000);
 
 // ── After each drawing
 const setUp = (fresh) => {
@@ -238,6 +250,7 @@ const setUp = (fresh) => {
   if (!axis) return;
   // The desk's own clock may be wrong; the server's is what counts.
   skew = Date.parse(document.getElementById("calendar-revision").dataset.now) - Date.now();
+  countDown();
   if (fresh) {
     const line = document.getElementById("calendar-now");
     const target = scrolled || { top: line ? line.offsetTop - scroller().clientHeight / 3 : 0, left: 0 };

@@ -8,11 +8,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
-from spa_app.services import billing, rosters, shift_templates
+from spa_app.services import billing, bookings, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.rosters import Cell
-from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, tomorrow_at
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, make_entry, tomorrow_at
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -28,7 +28,15 @@ def pages(spa: Spa) -> list[str]:
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
     planned = _plan_next_week(spa)
+    make_entry(spa)
+    at = tomorrow_at(spa.branch, "17:00")
+    held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
     return [
+        "/waitlist",
+        "/waitlist/new",
+        "/waitlist/1",
+        f"/bookings/{held}",
+        f"/waitlist/matches?starts_at={at:%Y-%m-%d}T12:00&ends_at={at:%Y-%m-%d}T13:00",
         "/customers",
         "/customers?q=mai",
         "/customers/new",

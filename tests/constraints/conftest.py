@@ -66,12 +66,20 @@ def _fill() -> None:
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
     _schedules(spa)
+    _waitlist(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
         session.add_all(
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
         )
+
+
+def _waitlist(spa: factories.Spa) -> None:
+    entry = factories.make_entry(spa, staff_id=spa.therapists[0], from_time=dt.time(9), until_time=dt.time(12))
+    factories.make_entry(spa, spa.facial, spa.consultation)
+    starts_at = factories.tomorrow_at(spa.branch, "16:00")
+    bookings.hold_place(entry, starts_at=starts_at, staff_id=spa.therapists[1], actor=spa.receptionist)
 
 
 def _schedules(spa: factories.Spa) -> None:

@@ -30,6 +30,10 @@ BREAKING_UPDATES = {
     ),
     "ck_blocked_times_order": "blocked_times SET ends_at = starts_at",
     "ck_bookings_cancel_reason": "bookings SET status = 'cancelled', cancel_reason = ''",
+    "ck_bookings_hold": (
+        "bookings SET held_until = now(), held_by_id = (SELECT min(id) FROM users) WHERE status = 'completed'"
+    ),
+    "ck_bookings_holder": "bookings SET held_until = now() WHERE status = 'cancelled'",
     "ck_bookings_status": "bookings SET status = 'x'",
     "ck_branch_exceptions_both_times": "branch_exceptions SET closes_at = NULL WHERE opens_at IS NOT NULL",
     "ck_branch_exceptions_order": "branch_exceptions SET closes_at = opens_at WHERE opens_at IS NOT NULL",
@@ -103,6 +107,11 @@ BREAKING_UPDATES = {
     "ck_users_locale": "users SET locale = 'x'",
     "ck_users_role": "users SET role = 'x'",
     "ck_users_theme": "users SET theme = 'x'",
+    "ck_waitlist_entries_dates": "waitlist_entries SET last_on = first_on - 1",
+    "ck_waitlist_entries_status": "waitlist_entries SET status = 'x'",
+    "ck_waitlist_entries_times": "waitlist_entries SET from_time = '12:00', until_time = '12:00'",
+    "ck_waitlist_entries_weekdays": "waitlist_entries SET weekdays = 0",
+    "ck_waitlist_entries_withdraw_reason": "waitlist_entries SET status = 'withdrawn'",
     "ex_booking_items_staff": (
         "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
         " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
@@ -115,6 +124,9 @@ BREAKING_UPDATES = {
     "ex_shift_template_periods_overlap": "shift_template_periods SET starts_at = '09:00', ends_at = '18:00'",
     "ex_staff_shifts_overlap": "staff_shifts SET starts_at = '09:00', ends_at = '18:00'",
     "uq_accounts_code": "accounts SET code = '1'",
+    "uq_bookings_live_waitlist_entry": (
+        "bookings SET waitlist_entry_id = (SELECT min(id) FROM waitlist_entries) WHERE status = 'completed'"
+    ),
     "uq_branch_exceptions_branch_id_happens_on_opens_at": "branch_exceptions SET opens_at = NULL, closes_at = NULL",
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",

@@ -9,7 +9,7 @@ from werkzeug.routing import Rule
 
 from spa_app.models import ROLES
 from tests.books import assert_books_balance
-from tests.factories import Spa, login, make_booking, make_card, tomorrow_at
+from tests.factories import Spa, login, make_booking, make_card, make_entry, tomorrow_at
 
 USERNAMES = {"receptionist": "reception", "therapist": "therapist", "manager": "manager", "owner": "owner"}
 NONSENSE = (
@@ -39,6 +39,12 @@ FIELDS = [
     "items-0-treatment_id",
     "note",
     "reason",
+    "services-0",
+    "first_on",
+    "last_on",
+    "weekdays",
+    "from_time",
+    "until_time",
     "staff_id",
     "resource_id",
     "version",
@@ -115,6 +121,7 @@ QUERY = [
     "staff_id",
     "resource_id",
     "starts_at",
+    "ends_at",
     "customer_id",
     "booking",
     "what",
@@ -144,6 +151,7 @@ def busy(spa: Spa) -> Spa:
     make_booking(spa, card=card)
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="pending")
+    make_entry(spa)
     return spa
 
 

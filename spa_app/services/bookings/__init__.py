@@ -2,6 +2,7 @@
 
 from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find_affected
 from spa_app.services.bookings.booking import ItemRequest, book, find_moves, move
+from spa_app.services.bookings.holding import hold_place, release_hold
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
@@ -31,9 +32,11 @@ __all__ = [
     "confirm",
     "find_affected",
     "find_moves",
+    "hold_place",
     "mark_no_show",
     "move",
     "preview_series",
+    "release_hold",
     "start",
     "take_walk_in",
     "undo_cancel",

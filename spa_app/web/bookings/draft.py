@@ -39,6 +39,12 @@ class Draft:
     pressed: str  # the button that had the form drawn anew
     later: str  # where further free times are; empty where there are none
     refusal: Refusal | None = None
+    waiting: tuple[str, str] | None = None  # who waits for the chosen time: how many, and where it says who
+
+    @property
+    def seeks_customer(self) -> bool:
+        """Whether the first thing to be typed is who comes."""
+        return self.pressed == "forget-customer" or not self.form.items[0].form.service_id.data
 
     @property
     def starts_value(self) -> str:

@@ -29,6 +29,7 @@ from spa_app.web.security import (
     signed_in,
     use_branch,
 )
+from spa_app.web.waitlist.fitting import freed_by, tell_freed, who_fits, words_for
 
 SLOTS = 5
 # action → its words, once done
@@ -38,6 +39,7 @@ DONE = {
     "start": N_("The treatment has begun."),
     "complete": N_("The visit is completed."),
     "cancel": N_("The visit is cancelled."),
+    "release": N_("The place is free again."),
     "no-show": N_("Noted as no-show."),
     "undo-complete": N_("The completion is undone. Sessions and invoice are as before."),
     "undo-cancel": N_("The visit is back."),
@@ -137,6 +139,13 @@ def cancel(booking_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.post("/bookings/<int:booking_id>/release")
+@roles(*DESK)
+def release(booking_id: int) -> ResponseReturnValue:
+    """Let go of a place that is held for somebody on the waitlist."""
+    return _act(booking_id, "release", lambda: bookings.release_hold(booking_id, actor=current_actor()))
+
+
 @bp.post("/bookings/<int:booking_id>/move")
 @roles(*DESK)
 def move(booking_id: int) -> ResponseReturnValue:
@@ -197,6 +206,7 @@ def answer_visit(
 ) -> Response:
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
     acts = signed_in().role in DESK
+    gave_up = visit.status in ("cancelled", "no_show") or visit.shown_status == "hold_over"
     opened = "move" if move_form else "cancel" if cancel_form else "no-show" if no_show_form else ""
     is_manager = current_actor().is_manager
     if acts and visit.can_be_moved(by_manager=is_manager):
@@ -216,6 +226,8 @@ def answer_visit(
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
         slots=slots or [],
+        fits=who_fits(visit.branch_id, freed_by(visit)) if acts and gave_up else [],
+        words_for=words_for,
         absences=list_absences(visit.id) if acts and visit.can_edit_items else (),
         affected_url=affected_url,
         panel=in_panel(),
@@ -306,6 +318,8 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
     words = _(DONE[action], name=visit.customer.full_name) if visit and action == "arrive" else _(DONE[action])
     if visit and action in ("cancel", "no-show") and visit.invoice:
         words += " " + _("A fee of %(amount)s is charged.", amount=filters.money(visit.invoice.total_amount))
+    if action == "move" and visit is not None and before is not None:
+        tell_freed(visit.branch_id, freed_by(before))
     undo, fields = UNDO.get(action), {}
     if action == "move" and visit is not None and before is not None:
         for old, new in zip(before.items, visit.items, strict=True):

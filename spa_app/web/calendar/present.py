@@ -41,6 +41,7 @@ class BlockView:
     ends: str
     label: str
     flags: tuple[tuple[str, str], ...]
+    held: str  # until when, for a place that is only held
     drag: str
 
 
@@ -286,13 +287,14 @@ def viewer(
     def view(block: Block) -> BlockView:
         flags = tuple((flag, words[flag]) for flag in _flags(block, day))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
+        until = _clock(block.held_until, zone) if block.held_until else ""
         said = [
             f"{date}, {starts}–{ends}" if date else f"{starts}–{ends}",
             block.customer_name,
             block.service_name,
             block.staff_name,
             *block.resource_names,
-            statuses[block.status],
+            f"{_('Held until %(time)s', time=until)} · {block.held_by}" if until else statuses[block.status],
             *(word for flag, word in flags if flag not in ("allergy", "note")),
         ]
         if block.allergies:
@@ -307,6 +309,7 @@ def viewer(
             ends=ends,
             label=", ".join(said),
             flags=flags,
+            held=_("until %(time)s", time=until) if until else "",
             drag=_drag(block) if movable_since and block.ends_at > movable_since else "",
         )
 

@@ -13,8 +13,8 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
-from spa_app.queries.calendar import By, Day, get_day, get_revision
-from spa_app.queries.week import Week, get_week, get_week_revision, monday_of
+from spa_app.queries.calendar import By, Day, changes_by_time, get_day, get_revision
+from spa_app.queries.week import DAYS, Week, get_week, monday_of
 from spa_app.web.calendar.drawing import ONE_DAY, ONE_WEEK, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary
 from spa_app.web.calendar.unchanged import note_unchanged
@@ -54,19 +54,25 @@ def grid() -> ResponseReturnValue:
     asked = asked_for()
     known = request.args.get("revision")
     if known and known == _revision(asked):
-        if request.args.get("date"):  # without one, midnight is news
+        # Without a date, midnight is news; the end of a hold is, too.
+        if request.args.get("date") and not changes_by_time(**_shown_in(asked)):
             note_unchanged(signed_in().snapshot)
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
 
 
 def _revision(asked: Asked) -> str | None:
-    branch, snapshot = asked.branch, signed_in().snapshot
-    if asked.view != "week":
-        return get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=snapshot)
-    if asked.staff_id is None:
+    if asked.view == "week" and asked.staff_id is None:
         return None
-    return get_week_revision(branch.id, asked.date, asked.staff_id, timezone=branch.timezone, snapshot=snapshot)
+    return get_revision(**_shown_in(asked), snapshot=signed_in().snapshot)
+
+
+def _shown_in(asked: Asked) -> dict[str, Any]:
+    """What the revision is of."""
+    shown = {"branch_id": asked.branch.id, "date": asked.date, "timezone": asked.branch.timezone}
+    if asked.view == "week":
+        shown |= {"date": monday_of(asked.date), "days": DAYS, "only_staff_id": asked.staff_id}
+    return shown
 
 
 def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:

@@ -11,6 +11,7 @@ from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
 from spa_app.queries import treatments
 from spa_app.queries.customers import CustomerProfile
+from spa_app.queries.waitlist import list_of_customer
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
@@ -153,6 +154,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         customer_id=profile.id,
         form=form,
         cards=treatments.list_cards(profile.id),
+        waiting=list_of_customer(profile.id, branch_ids=[branch.id for branch in signed_in().branches]),
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),

@@ -16,6 +16,9 @@ from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
+from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
+from spa_app.web.rosters import routes as rosters
+from spa_app.web.setup import frame as setup
 from spa_app.web.treatments import acts as _acts  # noqa: F401 - its routes
 from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
@@ -32,7 +35,9 @@ AREAS = (
     health,
     invoices,
     reports,
+    rosters,
     series,
+    setup,
     sheet,
     treatments,
     waitlist,

@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from spa_app.cli import demo, imports, nightly, serve, translations, up, users
+from spa_app.cli import demo, exports, imports, nightly, serve, translations, up, users
 
 AREAS = (
     demo,
+    exports,
     imports,
     nightly,
     serve,

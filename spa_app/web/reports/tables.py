@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from flask_babel import gettext as _
 
 from spa_app.queries.reports import MONEY_METHODS, Daily, OwedRow, PaymentRow, SessionRow
+from spa_app.sheets import Cell
 from spa_app.web.filters import phone
 from spa_app.web.invoices.forms import METHODS
-from spa_app.web.reports.export import Cell
 
 Sheet = Iterator[Sequence[Cell]]
 

@@ -59,6 +59,7 @@ def pages(spa: Spa) -> list[str]:
         "/reports/payments",
         "/reports/sessions",
         "/reports/owed",
+        "/reports/export",
         "/roster",
         f"/roster?week={planned}",
         f"/roster/cell?week={planned}&staff_id={spa.therapists[0]}&weekday=0",

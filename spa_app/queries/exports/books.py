@@ -138,7 +138,7 @@ INVOICE_LINES = Table(
         Column("amount", InvoiceLine.amount, N_("Amount of the line, VAT in it")),
         Column("vat_amount", InvoiceLine.vat_amount, N_("Of it, VAT")),
         currency(),
-        Column("vat_rate_bp", InvoiceLine.vat_rate_bp, N_("VAT in hundredths of a percent: 800 is 8 %")),
+        Column("vat_rate_bp", InvoiceLine.vat_rate_bp, N_("VAT in hundredths of a percent: 800 is eight percent")),
         Column("service", Service.name, N_("Service")),
         Column("service_id", InvoiceLine.service_id, N_("The number of that service")),
         Column("plan", Plan.name, N_("Package")),

@@ -65,7 +65,7 @@ BOOKINGS = Table(
         Column("starts_at", BookingItem.starts_at, N_("When the service begins")),
         Column("ends_at", BookingItem.ends_at, N_("When the service ends, without cleaning up")),
         Column("price_amount", BookingItem.price_amount, N_("List price, VAT in it")),
-        Column("vat_rate_bp", BookingItem.vat_rate_bp, N_("VAT in hundredths of a percent: 800 is 8 %")),
+        Column("vat_rate_bp", BookingItem.vat_rate_bp, N_("VAT in hundredths of a percent: 800 is eight percent")),
         currency(),
         Column("card_id", BookingItem.treatment_id, N_("The card that pays for it")),
         Column("item_cancelled_at", BookingItem.cancelled_at, N_("When this service alone was taken out")),

@@ -87,7 +87,7 @@ def _show_preview(table: Table, plan: ImportPlan, branch: BranchChoice, settings
     if table.encoding == "cp1258":
         names = ", ".join(person.full_name for person in plan.new_people[:3])
         click.echo(f"The file is not UTF-8 and was read as Windows-1258 (Vietnamese). Are these names right? {names}")
-    owed = format_money(plan.deferred_amount, settings.currency, settings.locale)
+    owed = format_money(plan.owed_amount, settings.currency, settings.locale)
     click.echo(f"  {len(plan.new_people):6} new customers")
     click.echo(f"  {len(plan.known_people):6} customers who are there already")
     click.echo(f"  {len(plan.cards):6} cards with sessions left, {owed} owed for them without VAT")

@@ -113,7 +113,10 @@ class TreatmentEntry(Base):
             name="sign",
         ),
         CheckConstraint(
-            "kind NOT IN ('hold', 'release', 'punch', 'unpunch') OR booking_item_id IS NOT NULL", name="visit_named"
+            # A session used before its card was imported has no visit here; its row says so.
+            "booking_item_id IS NOT NULL OR kind NOT IN ('hold', 'release', 'punch', 'unpunch')"
+            " OR (kind = 'punch' AND reason <> '')",
+            name="visit_named",
         ),
         CheckConstraint("(kind IN ('extend', 'unfreeze', 'reactivate')) = (days IS NOT NULL)", name="days"),
         CheckConstraint("(kind = 'transfer_in') = (counterpart_id IS NOT NULL)", name="counterpart"),

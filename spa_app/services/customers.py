@@ -132,12 +132,20 @@ def add_imported_customers(rows: list[dict[str, Any]], *, actor: Actor) -> list[
     return list(ids)
 
 
-def fill_in_details(customer_id: int, values: dict[str, Any], *, actor: Actor) -> None:
-    """Write clean details, which were empty so far, in the caller's transaction."""
-    db.session.execute(update(Customer).where(Customer.id == customer_id).values(values))
-    audit.record(
-        "customer_updated", entity="customer", entity_id=customer_id, actor=actor, after=audited_values(values)
-    )
+def fill_in_details(customer_id: int, values: dict[str, Any], *, actor: Actor) -> set[str]:
+    """Write those of the clean details that are still empty, in the caller's transaction; the names of those written.
+
+    Locks the customer, so that what a desk writes meanwhile is seen and stands.
+    """
+    query = select(Customer).where(Customer.id == customer_id).execution_options(populate_existing=True)
+    customer = db.session.execute(query.with_for_update()).scalar_one()
+    missing = {name: value for name, value in values.items() if not getattr(customer, name)}
+    if missing:
+        db.session.execute(update(Customer).where(Customer.id == customer_id).values(missing))
+        audit.record(
+            "customer_updated", entity="customer", entity_id=customer_id, actor=actor, after=audited_values(missing)
+        )
+    return set(missing)
 
 
 def clean_details(

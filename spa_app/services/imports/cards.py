@@ -10,9 +10,10 @@ from spa_app.errors import N_, InvalidError
 from spa_app.models import Service
 from spa_app.money import session_value, vat_within
 from spa_app.services.imports.table import Row
-from spa_app.services.imports.values import fold, parse_count, parse_date, parse_money
+from spa_app.services.imports.values import fold, parse_count, parse_date, parse_minor, parse_money
 
 Value = TypeVar("Value")
+ANY_SERVICE = "*"
 NO_EXPIRY_DAYS = 3650  # the longest that a plan of our own may run (ck_plans_validity)
 
 
@@ -20,10 +21,11 @@ NO_EXPIRY_DAYS = 3650  # the longest that a plan of our own may run (ck_plans_va
 class ImportedCard:
     """A card as its row describes it. ``identity`` does not change when more sessions are used in the old system."""
 
-    service_id: int
+    service_id: int | None  # None: any service
     sessions: int  # left
     total_sessions: int
-    deferred_amount: int  # of what is left, without VAT
+    owed_amount: int  # for what is left, without VAT
+    used_amount: int  # for what was used, without VAT
     has_value: bool
     has_code: bool
     expiry_date: dt.date
@@ -44,7 +46,9 @@ class CardReader:
         """The card in the row, if there is one, and all that is wrong with it.
 
         The value is the price of the whole card with VAT in it. Its net, by the service's rate, is spread over the
-        sessions as a sale's would be (:func:`session_value`): those used are gone, the rest is owed.
+        sessions as a sale's would be (:func:`session_value`): those used are gone, the rest is owed. Where the file
+        says what is owed, without VAT and in minor units as an export of ours does, that counts and no value is needed.
+        Without either nothing is owed.
         """
         cells = row.cells
         errors: list[InvalidError] = []
@@ -56,34 +60,27 @@ class CardReader:
         used = read(parse_count, "used")
         left = read(parse_count, "left")
         value = read(parse_money, "value", self._currency, self._locale)
-        if not errors and not cells.get("service") and not any((total, used, left, value)):
+        owed = read(parse_minor, "owed")
+        net = read(parse_minor, "net")
+        if not errors and not cells.get("service") and not any((total, used, left, value, owed)):
             return None, []
         expiry = _collect(errors, lambda: parse_date(cells.get("expiry", ""), "expiry"))
-        service = _collect(errors, lambda: self._find_service(cells))
+        service = None if _is_any(cells) else _collect(errors, lambda: self._find_service(cells))
         counts = None if errors else _collect(errors, lambda: _agree(total, used, left))
-        if service is None or counts is None:
+        amounts = None if counts is None else _collect(errors, lambda: _amounts(counts, service, value, owed, net))
+        if counts is None or amounts is None:
             return None, errors
         total_sessions, left_sessions = counts
-        net = (value or 0) - vat_within(value or 0, service.vat_rate_bp)
-        spent = (
-            session_value(
-                whole=net,
-                spent=0,
-                total_sessions=total_sessions,
-                sessions_gone=0,
-                sessions=total_sessions - left_sessions,
-            )
-            if total_sessions
-            else 0
-        )
+        owed_amount, used_amount = amounts
         code = cells.get("card_code", "").casefold()
         sold = (code,) if code else (str(total_sessions), str(value), str(expiry))
         card = ImportedCard(
-            service_id=service.id,
+            service_id=service.id if service else None,
             sessions=left_sessions,
             total_sessions=total_sessions,
-            deferred_amount=net - spent,
-            has_value=value is not None,
+            owed_amount=owed_amount,
+            used_amount=used_amount,
+            has_value=value is not None or owed is not None,
             expiry_date=expiry or self._today + dt.timedelta(days=NO_EXPIRY_DAYS),
             has_code=bool(code),
             identity=(fold(cells["service"]), *sold),
@@ -159,6 +156,35 @@ def _agree(total: int | None, used: int | None, left: int | None) -> tuple[int, 
             total=total,
         )
     return total, left if left is not None else total - (used or 0)
+
+
+def _is_any(cells: Mapping[str, str]) -> bool:
+    return cells.get("service", "") == ANY_SERVICE
+
+
+def _amounts(
+    counts: tuple[int, int], service: Service | None, value: int | None, owed: int | None, net: int | None
+) -> tuple[int, int]:
+    """What is owed for the sessions left, and what those used were worth, without VAT."""
+    total, left = counts
+    used = total - left
+    if owed is not None:
+        if net is not None and net < owed:
+            raise InvalidError("owed_over_value", N_("More is owed on the card than it was sold for."), field="owed")
+        # Without the price a session used counts as much as one of those left.
+        worth = net - owed if net is not None else used * (owed // left if left else 0)
+        return owed if left else 0, worth if used else 0
+    if not value or not total:
+        return 0, 0
+    if service is None:
+        raise InvalidError(
+            "value_needs_service",
+            N_("A card for any service has no VAT rate: say what is owed instead."),
+            field="value",
+        )
+    whole = value - vat_within(value, service.vat_rate_bp)
+    spent = session_value(whole=whole, spent=0, total_sessions=total, sessions_gone=0, sessions=used)
+    return whole - spent, spent
 
 
 def _collect(errors: list[InvalidError], parse: Callable[[], Value]) -> Value | None:

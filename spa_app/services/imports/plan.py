@@ -73,9 +73,9 @@ class ImportPlan:
         return sum(1 for planned in self.cards if not planned.card.has_value)
 
     @property
-    def deferred_amount(self) -> int:
+    def owed_amount(self) -> int:
         """What the spa will owe for these cards, without VAT, in minor units."""
-        return sum(planned.card.deferred_amount for planned in self.cards)
+        return sum(planned.card.owed_amount for planned in self.cards)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,12 @@ class _Parsed:
 
     @property
     def who(self) -> tuple[str, str]:
-        """Who is meant. Without a phone, name and date of birth must do: who agree in both are taken for one."""
-        return fold(self.values["full_name"]), self.phone or str(self.values["birth_date"])
+        """Who is meant. Without a phone the customer's number in the file decides, and without that the date of birth:
+
+        who agree in it and in the name are taken for one.
+        """
+        code = self.row.cells.get("customer_code", "").casefold()
+        return fold(self.values["full_name"]), self.phone or (f"#{code}" if code else str(self.values["birth_date"]))
 
     @property
     def person_ref(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from spa_app.errors import N_, InvalidError
 from spa_app.services.imports.values import fold
+from spa_app.sheets import original
 
 MOST_BYTES = 50_000_000
 HEADER_WITHIN = 10  # rows; exports put the spa's name and a title first
@@ -25,6 +26,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("so dien thoai", "sdt", "so dt", "dien thoai", "dt", "dtdd", "di dong", "so di dong", "so dien thoai khach"),
         *("phone", "phone number", "phone no", "mobile", "mobile phone", "tel", "telephone"),
     ),
+    "customer_code": (
+        *("ma khach hang", "ma khach", "ma kh", "so khach hang"),
+        *("customer id", "customer code", "customer no", "customer number", "client id"),
+    ),
     "shares_phone": (
         *("dung chung so", "dung chung sdt", "dung chung so dien thoai", "chung so", "chung sdt"),
         *("shares phone", "shared phone", "shares the phone"),
@@ -37,7 +42,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("dich vu", "lieu trinh", "ten dich vu", "ten lieu trinh", "goi dich vu", "goi lieu trinh"),
         *("service", "service name", "treatment"),
     ),
-    "card_code": ("ma the", "so the", "ma lieu trinh", "card", "card no", "card number", "card code"),
+    "card_code": ("ma the", "so the", "ma lieu trinh", "card", "card id", "card no", "card number", "card code"),
     "total": ("tong so buoi", "tong buoi", "so buoi", "total", "total sessions", "sessions"),
     "used": ("da dung", "so buoi da dung", "buoi da dung", "da su dung", "da lam", "used", "used sessions"),
     "left": (
@@ -48,6 +53,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("gia tri", "thanh tien", "gia", "gia ban", "gia goi", "tong tien", "so tien", "gia tri the"),
         *("value", "price", "amount", "total price"),
     ),
+    "owed": ("owed amount", "owed without vat", "con no chua thue"),
+    "net": ("net value", "value without vat", "gia tri chua thue"),
     "expiry": (
         *("han dung", "han su dung", "ngay het han", "het han", "hsd", "han the", "hieu luc den"),
         *("expiry", "expiry date", "expires", "expires on", "valid to", "valid until"),
@@ -160,7 +167,7 @@ def _rows(records: list[list[str]], header_index: int, columns: dict[int, str]) 
     for number, record in enumerate(records[header_index + 1 :], header_index + 2):
         if any(cell.strip() for cell in record):
             cells = {
-                column: record[position].strip() if position < len(record) else ""
+                column: original(record[position]).strip() if position < len(record) else ""
                 for position, column in columns.items()
             }
             yield Row(number, cells, sum(1 for cell in record[width:] if cell.strip()))

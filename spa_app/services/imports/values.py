@@ -59,6 +59,21 @@ def parse_money(text: str, column: str, currency: str, locale: str) -> int | Non
     return amount
 
 
+def parse_minor(text: str, column: str) -> int | None:
+    """An amount in minor units, as our own exports write them; ``None`` where nothing was written."""
+    cleaned = text.strip()
+    if not cleaned:
+        return None
+    if not (cleaned.isascii() and cleaned.isdigit()) or len(cleaned) > len(str(MOST_AMOUNT)):
+        raise InvalidError(
+            "amount_not_whole",
+            N_("“%(text)s” is not a whole number of the smallest unit."),
+            field=column,
+            text=text[:30],
+        )
+    return int(cleaned)
+
+
 def parse_date(text: str, column: str) -> dt.date | None:
     """A date: day/month/year, year-month-day or the serial number of a spreadsheet; ``None`` where nothing was written.
 

@@ -9,6 +9,7 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Branch, CustomerTreatment, Service, TreatmentShare, derive_status
+from spa_app.money import split
 from spa_app.services.actor import Actor
 from spa_app.services.treatments.history import Entry, append_entries, append_operation
 from spa_app.services.treatments.ways_out import EXTEND, OTHER_CARD, PAY_VISIT, REACTIVATE, UNFREEZE, sell_plan_way
@@ -20,6 +21,8 @@ STATUS_WORDS = {
     "frozen": N_("frozen"),
     "cancelled": N_("cancelled"),
 }
+
+USED_BEFORE = "Used before the import"
 
 _CARDS = (
     select(CustomerTreatment)
@@ -61,11 +64,14 @@ def open_card(
     invoice_line_id: int | None = None,
     import_ref: str | None = None,
     reason: str = "",
+    used_sessions: int = 0,
+    used_amount: int = 0,
 ) -> int:
-    """Open a card with ``sessions`` free ones, and return its id. The caller posts ``deferred_amount`` (no VAT in it).
+    """Open a card of ``sessions``, and return its id. The caller posts ``deferred_amount`` (no VAT in it).
 
-    One without an ``expiry_date`` is valid for so many days or months from its first visit on. A card brought in from
-    elsewhere opens with the sessions that are left, since those used have no visit here.
+    One without an ``expiry_date`` is valid for so many days or months from its first visit on. Of a card brought in
+    from elsewhere, ``used_sessions`` were punched there: they are in its history without a visit, and what they were
+    worth (``used_amount`` of ``deferred_amount``) is neither owed nor posted here.
     """
     card = CustomerTreatment(
         customer_id=customer_id,
@@ -89,6 +95,9 @@ def open_card(
     db.session.add(card)
     db.session.flush()
     append_entries(card, [Entry("purchase", sessions)], actor=actor, reason=reason)
+    if used_sessions:
+        punches = [Entry("punch", -1, value) for value in split(used_amount, [1] * used_sessions)]
+        append_entries(card, punches, actor=actor, reason=USED_BEFORE)
     return card.id
 
 

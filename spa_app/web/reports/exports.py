@@ -30,7 +30,7 @@ _IN_MEMORY = 1_000_000  # bytes; a larger file waits on the disk
 class ExportForm(Form):
     """What, of which branch and days, and as what. No day means no bound."""
 
-    what = RadioField(_l("What"), [InputRequired()])
+    what = SelectField(_l("What"), [InputRequired()])
     branch = SelectField(_l("Branch"), [InputRequired()])
     first = DateField(_l("From"), [Optional()], name="from")
     last = DateField(_l("To"), [Optional()], name="to")

@@ -20,11 +20,12 @@ _BUSY = text(
     SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_id IS DISTINCT FROM CAST(:leave_out AS bigint)
+      AND booking_id <> ALL(:leave_out)
     UNION ALL
     SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = CAST(:leave_out AS bigint))
+      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = ANY(:leave_out))
+      AND party_id IS DISTINCT FROM COALESCE(CAST(:party AS bigint), 0)
     UNION ALL
     SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
@@ -33,7 +34,7 @@ _BUSY = text(
     WHERE resource_id = ANY(:resources) AND starts_at < :upper AND ends_at > :lower
     ORDER BY 3, 2
     """
-).bindparams(bindparam("staff", type_=_IDS), bindparam("resources", type_=_IDS))
+).bindparams(*(bindparam(name, type_=_IDS) for name in ("staff", "resources", "leave_out")))
 
 _HOURS = text(
     """
@@ -82,11 +83,15 @@ class Busy:
 
 @dataclass(frozen=True)
 class Team:
-    """Who and what a branch has for some services: in order, the therapists of each and the rooms of each type."""
+    """Who and what a branch has for some services: in order, the therapists of each and the rooms of each type.
+
+    Rooms with several ``places`` come last: they are for those who come together.
+    """
 
     names: dict[int, str]
     staff: dict[int, list[int]]
     rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
+    places: dict[int, int]  # by resource
 
 
 def load_team(service_ids: Collection[int], branch_id: int) -> Team:
@@ -110,19 +115,22 @@ def load_team(service_ids: Collection[int], branch_id: int) -> Team:
             ServiceResource.from_minutes,
             ServiceResource.length_minutes,
             Resource.id,
+            Resource.places,
         )
         .outerjoin(
             Resource,
             (Resource.type_id == ServiceResource.type_id) & (Resource.branch_id == branch_id) & Resource.is_active,
         )
         .where(ServiceResource.service_id.in_(service_ids))
-        .order_by(ServiceResource.type_id, Resource.position, Resource.id)
+        .order_by(ServiceResource.type_id, Resource.places, Resource.position, Resource.id)
     )
-    for service_id, type_id, begins, length, resource_id in db.session.execute(rooms):
+    places: dict[int, int] = {}
+    for service_id, type_id, begins, length, resource_id, count in db.session.execute(rooms):
         of_type = kinds[service_id].setdefault(type_id, (type_id, begins, length, []))
         if resource_id is not None:
             of_type[3].append(resource_id)
-    return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()})
+            places[resource_id] = count
+    return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()}, places)
 
 
 def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collection[int] = ()) -> Hours:
@@ -161,9 +169,17 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
 
 
 def load_busy(
-    whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
+    whole: Span,
+    staff_ids: Iterable[int],
+    resource_ids: Iterable[int],
+    *,
+    except_booking_ids: Collection[int] = (),
+    except_party_id: int | None = None,
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement."""
+    """What is booked or blocked within ``whole``, but for the visits ``except_booking_ids``. One statement.
+
+    ``except_party_id``: nor are the rooms of that party busy, which its guests may share.
+    """
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
     values = {
@@ -171,7 +187,8 @@ def load_busy(
         "resources": list(resource_ids),
         "lower": whole.lower,
         "upper": whole.upper,
-        "leave_out": except_booking_id,
+        "leave_out": list(except_booking_ids),
+        "party": except_party_id,
     }
     for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))

@@ -2,30 +2,46 @@
 
 from spa_app.services.bookings.booking import ItemRequest, book, move
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
+from spa_app.services.bookings.party import (
+    Guest,
+    arrive_party,
+    book_party,
+    cancel_party,
+    complete_party,
+    move_party,
+    start_party,
+)
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
 from spa_app.services.bookings.walk_in import take_walk_in
 
 __all__ = [
+    "Guest",
     "ItemRequest",
     "SeriesDate",
     "SeriesRefusedError",
     "SeriesRequest",
     "add_item",
     "arrive",
+    "arrive_party",
     "book",
+    "book_party",
     "book_series",
     "cancel",
     "cancel_item",
+    "cancel_party",
     "change_item",
     "change_payment",
     "complete",
+    "complete_party",
     "confirm",
     "mark_no_show",
     "move",
+    "move_party",
     "preview_series",
     "start",
+    "start_party",
     "take_walk_in",
     "undo_cancel",
     "undo_complete",

@@ -1,7 +1,7 @@
 """Putting a visit into the calendar, and moving it there."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete
@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from spa_app import clock
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, Service
+from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, CustomerTreatment, Service
 from spa_app.services import audit, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.visit import (
@@ -21,6 +21,7 @@ from spa_app.services.bookings.visit import (
     require_version,
 )
 from spa_app.services.scheduling import Need, Place, Placement, Wish
+from spa_app.services.scheduling_parties import GuestNeeds, take_places_together
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
@@ -75,7 +76,7 @@ def book(
         placement = scheduling.take_places(
             needs, branch=branch, preferred_staff_id=customer.preferred_staff_id, override_hours=override_hours
         )
-        places = placement.places
+        cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
         booking = Booking(
             branch_id=branch.id,
             customer_id=customer_id,
@@ -85,41 +86,58 @@ def book(
             entered_late=is_late,
             created_by_id=actor.user_id,
         )
-        visit_on = clock.local_date(starts_at, branch.timezone)
-        cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
-        for item, need in zip(items, needs, strict=True):
-            if item.treatment_id:
-                treatments.check_usable(
-                    cards.get(item.treatment_id),
-                    customer_id=customer_id,
-                    service_id=item.service_id,
-                    visit_on=visit_on,
-                    field=f"{need.field}treatment_id",
-                )
-        session.add(booking)
-        session.flush()
-        rows = _add_items(booking, items, needs, places)
-        for row, need in zip(rows, needs, strict=True):
-            if row.treatment_id:
-                treatments.hold_session(
-                    cards[row.treatment_id], item_id=row.id, actor=actor, field=f"{need.field}treatment_id"
-                )
-        audit.record(
-            "booking_created",
-            entity="booking",
-            entity_id=booking.id,
-            actor=actor,
-            after={
-                "customer_id": customer_id,
-                "starts_at": starts_at.isoformat(),
-                "staff": [place.staff_id for place in places],
-                "entered_late": is_late,
-            },
-        )
-        record_override(booking, placement, actor=actor)
-        if not tentative and not is_late:
-            outbox.add("booking_confirmed", {"booking_id": booking.id})
-        return booking.id
+        return enter_visit(booking, items, needs, placement, cards=cards, branch=branch, actor=actor)
+
+
+def enter_visit(
+    booking: Booking,
+    items: Sequence[ItemRequest],
+    needs: Sequence[Need],
+    placement: Placement,
+    *,
+    cards: Mapping[int, CustomerTreatment],
+    branch: Branch,
+    actor: Actor,
+) -> int:
+    """Store a visit at the places found for it, with its holds and its audit rows, and return its id.
+
+    The caller holds the therapists, the rooms and ``cards`` locked. Raises :class:`InvalidError` at the card's field.
+    """
+    visit_on = clock.local_date(booking.starts_at, branch.timezone)
+    for item, need in zip(items, needs, strict=True):
+        if item.treatment_id:
+            treatments.check_usable(
+                cards.get(item.treatment_id),
+                customer_id=booking.customer_id,
+                service_id=item.service_id,
+                visit_on=visit_on,
+                field=f"{need.field}treatment_id",
+            )
+    db.session.add(booking)
+    db.session.flush()
+    rows = _add_items(booking, items, needs, placement.places)
+    for row, need in zip(rows, needs, strict=True):
+        if row.treatment_id:
+            treatments.hold_session(
+                cards[row.treatment_id], item_id=row.id, actor=actor, field=f"{need.field}treatment_id"
+            )
+    audit.record(
+        "booking_created",
+        entity="booking",
+        entity_id=booking.id,
+        actor=actor,
+        after={
+            "customer_id": booking.customer_id,
+            "starts_at": booking.starts_at.isoformat(),
+            "staff": [place.staff_id for place in placement.places],
+            "entered_late": booking.entered_late,
+            **({"party_id": booking.party_id} if booking.party_id else {}),
+        },
+    )
+    record_override(booking, placement, actor=actor)
+    if booking.status == "confirmed" and not booking.entered_late:
+        outbox.add("booking_confirmed", {"booking_id": booking.id})
+    return booking.id
 
 
 def move(
@@ -149,49 +167,102 @@ def move(
         branch = session.get_one(Branch, booking.branch_id)
         is_late = check_start(starts_at, actor=actor)
         items = list_items(booking_id)
-        shift = starts_at - items[0].starts_at
-        first_staff = items[0].staff_id
-        rooms = {item.id: tuple(list_resource_ids(item)) for item in items}
-        needs = [
-            Need(
-                service=session.get_one(Service, item.service_id),
-                starts_at=item.starts_at + shift,
-                duration=item.ends_at - item.starts_at,
-                staff_id=staff_id if staff_id and item.staff_id == first_staff else item.staff_id,
-                resource_id=resource_id if item is items[0] or set(rooms[item.id]) & set(rooms[items[0].id]) else None,
-                preferred_resource_ids=rooms[item.id],
-            )
-            for item in items
-        ]
-        placement = scheduling.take_places(
-            needs, branch=branch, except_booking_id=booking.id, override_hours=override_hours
-        )
-        places = placement.places
-        before = {"starts_at": booking.starts_at.isoformat(), "staff": [item.staff_id for item in items]}
-        replace_places(items, needs, places, later=shift > dt.timedelta())
-        booking.starts_at = starts_at
-        if shift:
-            booking.entered_late = is_late
-        booking.version += 1
-        visit_on = clock.local_date(starts_at, branch.timezone)
-        for item, card in lock_cards_of(items):
-            treatments.check_usable(
-                card,
-                customer_id=booking.customer_id,
-                service_id=item.service_id,
-                visit_on=visit_on,
-                field="starts_at",
-            )
-        audit.record(
-            "booking_moved",
-            entity="booking",
-            entity_id=booking.id,
+        shift = starts_at - booking.starts_at
+        staff_before = [item.staff_id for item in items]
+        needs = moved_needs(items, shift, staff_id=staff_id, resource_id=resource_id)
+        placement = take_places_anew(booking, needs, branch=branch, override_hours=override_hours)
+        replace_places(items, needs, placement.places, later=shift > dt.timedelta(), party_id=booking.party_id)
+        return settle_move(
+            booking,
+            items,
+            placement,
+            shift=shift,
+            staff_before=staff_before,
+            is_late=is_late,
+            branch=branch,
             actor=actor,
-            before=before,
-            after={"starts_at": starts_at.isoformat(), "staff": [place.staff_id for place in places]},
         )
-        record_override(booking, placement, actor=actor)
-        return booking.id
+
+
+def moved_needs(
+    items: Sequence[BookingItem],
+    shift: dt.timedelta,
+    *,
+    staff_id: int | None = None,
+    resource_id: int | None = None,
+) -> list[Need]:
+    """What a visit needs so much later. ``staff_id`` and ``resource_id`` are as in :func:`move`."""
+    first_staff = items[0].staff_id
+    rooms = {item.id: tuple(list_resource_ids(item)) for item in items}
+    return [
+        Need(
+            service=db.session.get_one(Service, item.service_id),
+            starts_at=item.starts_at + shift,
+            duration=item.ends_at - item.starts_at,
+            staff_id=staff_id if staff_id and item.staff_id == first_staff else item.staff_id,
+            resource_id=resource_id if item is items[0] or set(rooms[item.id]) & set(rooms[items[0].id]) else None,
+            preferred_resource_ids=rooms[item.id],
+        )
+        for item in items
+    ]
+
+
+def take_places_anew(booking: Booking, needs: Sequence[Need], *, branch: Branch, override_hours: bool) -> Placement:
+    """Places for a visit that stands already, its present ones not counted; in a party it may go on sharing rooms.
+
+    Locks and raises as :func:`scheduling.take_places`.
+    """
+    if booking.party_id is None:
+        return scheduling.take_places(needs, branch=branch, except_booking_id=booking.id, override_hours=override_hours)
+    (placement,) = take_places_together(
+        [GuestNeeds(needs)],
+        branch=branch,
+        party_id=booking.party_id,
+        except_booking_ids=[booking.id],
+        override_hours=override_hours,
+    )
+    return placement
+
+
+def settle_move(
+    booking: Booking,
+    items: Sequence[BookingItem],
+    placement: Placement,
+    *,
+    shift: dt.timedelta,
+    staff_before: Sequence[int],
+    is_late: bool,
+    branch: Branch,
+    actor: Actor,
+) -> int:
+    """Note that a locked visit stands at new places since, check its cards for the new date, and return its id."""
+    before = {"starts_at": booking.starts_at.isoformat(), "staff": staff_before}
+    booking.starts_at += shift
+    if shift:
+        booking.entered_late = is_late
+    booking.version += 1
+    visit_on = clock.local_date(booking.starts_at, branch.timezone)
+    for item, card in lock_cards_of(items):
+        treatments.check_usable(
+            card,
+            customer_id=booking.customer_id,
+            service_id=item.service_id,
+            visit_on=visit_on,
+            field="starts_at",
+        )
+    audit.record(
+        "booking_moved",
+        entity="booking",
+        entity_id=booking.id,
+        actor=actor,
+        before=before,
+        after={
+            "starts_at": booking.starts_at.isoformat(),
+            "staff": [place.staff_id for place in placement.places],
+        },
+    )
+    record_override(booking, placement, actor=actor)
+    return booking.id
 
 
 def check_start(starts_at: dt.datetime, *, actor: Actor) -> bool:
@@ -231,18 +302,26 @@ def _add_items(
     db.session.add_all(rows)
     db.session.flush()
     for row, place in zip(rows, places, strict=True):
-        add_resources(row.id, place)
+        add_resources(row.id, place, party_id=booking.party_id)
     return rows
 
 
 def replace_places(
-    items: Sequence[BookingItem], needs: Sequence[Need], places: Sequence[Place], *, later: bool
+    items: Sequence[BookingItem],
+    needs: Sequence[Need],
+    places: Sequence[Place],
+    *,
+    later: bool,
+    party_id: int | None,
 ) -> None:
-    """Bring a visit's items to the times and places found for them. ``later``: none of them begins earlier now."""
+    """Bring items, in the order of their begins, to the times and places found for them.
+
+    ``later``: none of them begins earlier now. ``party_id``: that of the visit, or of all of the visits.
+    """
     ids = [item.id for item in items]
     db.session.execute(delete(BookingItemResource).where(BookingItemResource.booking_item_id.in_(ids)))
     together = list(zip(items, needs, places, strict=True))
-    # One after the other, the foremost first: the services of one visit must not run into each other on the way.
+    # One after the other, the foremost first: what is moved must not run into itself on the way.
     for item, need, place in reversed(together) if later else together:
         item.staff_id = place.staff_id
         item.starts_at = need.starts_at
@@ -250,7 +329,7 @@ def replace_places(
         item.occupied = need.occupied.as_range
         db.session.flush()
     for item, place in zip(items, places, strict=True):
-        add_resources(item.id, place)
+        add_resources(item.id, place, party_id=party_id)
 
 
 def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> None:
@@ -265,10 +344,18 @@ def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> 
         )
 
 
-def add_resources(item_id: int, place: Place) -> None:
-    """Give an item the rooms and machines of its place."""
+def add_resources(item_id: int, place: Place, *, party_id: int | None) -> None:
+    """Give an item the rooms and machines of its place; in a party others of it may be in the same room."""
+    seats = place.seats or [1] * len(place.rooms)
     db.session.add_all(
-        BookingItemResource(booking_item_id=item_id, resource_id=resource_id, occupied=span.as_range, occupies=True)
-        for resource_id, span in place.rooms
+        BookingItemResource(
+            booking_item_id=item_id,
+            resource_id=resource_id,
+            occupied=span.as_range,
+            occupies=True,
+            party_id=party_id,
+            place=seat,
+        )
+        for (resource_id, span), seat in zip(place.rooms, seats, strict=True)
     )
     db.session.flush()

@@ -27,6 +27,7 @@ from spa_app.models import (
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
+from spa_app.queries.parties import Mate, list_mates
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,32 @@ class Visit:
     no_show_fee_bp: int | None
     no_show_fee_amount: int | None
     waiver_limit_amount: int
+    party_id: int | None
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
     cancelled_items: tuple[VisitItem, ...]
     invoices: tuple[VisitInvoice, ...]
+    mates: tuple[Mate, ...]  # the others of the party
+
+    @property
+    def with_names(self) -> list[str]:
+        """Who comes along."""
+        return [mate.full_name for mate in self.mates if mate.comes]
+
+    def can_reach_all(self, action: str) -> bool:
+        """Whether the same can be done with the visit of somebody else of the party."""
+        statuses = {
+            "arrive": ("confirmed",),
+            "start": ("confirmed",),
+            "complete": ("in_progress",),
+            "move": ("pending", "confirmed"),
+            "cancel": ("pending", "confirmed", "in_progress"),
+        }
+        return any(
+            mate.status in statuses.get(action, ()) and not (action == "arrive" and mate.arrived_at)
+            for mate in self.mates
+        )
 
     @property
     def ends_at(self) -> dt.datetime:
@@ -236,7 +258,7 @@ class Visit:
 
 
 def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
-    """The visit, or None where there is none in ``branch_ids``. Takes four statements."""
+    """The visit, or None where there is none in ``branch_ids``. Takes four statements, and one more for a party."""
     row = db.session.execute(
         select(
             Booking.id,
@@ -263,6 +285,7 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
             Branch.no_show_fee_bp,
             Branch.no_show_fee_amount,
             Branch.waiver_limit_amount,
+            Booking.party_id,
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
@@ -275,12 +298,13 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     items = _items(booking_id)
     values: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(values[:24]),
+        **dict(values[:25]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in values[24:])),
+        customer=VisitCustomer(*(value for _, value in values[25:])),
         items=tuple(item for item in items if not item.is_cancelled),
         cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
+        mates=list_mates(booking_id) if row.party_id else (),
     )
 
 

@@ -47,11 +47,11 @@ from spa_app.models import (
     Staff,
     StaffShift,
 )
+from spa_app.queries.parties import GIVEN_UP, mate_names
 from spa_app.queries.roster import Blocked, Period, get_roster, week_of
 from spa_app.queries.snapshot import SNAPSHOT
 
 By = Literal["therapist", "room"]
-GIVEN_UP = ("cancelled", "no_show")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Block:
     entered_late: bool
     note: str
     allergies: str
+    with_names: str  # who comes along
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +369,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Booking.entered_late,
             Booking.note,
             Customer.allergies,
+            mate_names(),
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))

@@ -59,6 +59,7 @@ ROOMS = (
     ("Nail table 1", "Nail table"),
     ("Nail table 2", "Nail table"),
 )
+ROOMS_FOR_TWO = ("Facial 3", "Massage 3")
 THERAPISTS = ("Nguyễn Thị Hồng", "Trần Minh Anh", "Lê Thu Hà", "Phạm Ngọc Lan", "Võ Thanh Trúc", "Đặng Kim Yến")
 SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô")
 MIDDLE = ("Thị", "Ngọc", "Thanh", "Minh", "Thu", "Kim", "Bảo", "Quỳnh", "Mỹ", "Hoài")
@@ -113,7 +114,13 @@ def _branch(timezone: str) -> Branch:
     db.session.add_all(types.values())
     db.session.flush()
     db.session.add_all(
-        Resource(branch_id=branch.id, type_id=types[kind].id, name=name, position=position)
+        Resource(
+            branch_id=branch.id,
+            type_id=types[kind].id,
+            name=name,
+            position=position,
+            places=2 if name in ROOMS_FOR_TWO else 1,
+        )
         for position, (name, kind) in enumerate(ROOMS)
     )
     return branch

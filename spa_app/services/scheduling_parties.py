@@ -12,7 +12,7 @@ from typing import cast
 from sqlalchemy import func, select
 
 from spa_app import clock
-from spa_app.errors import N_, DomainError, SlotTakenError, WayOut
+from spa_app.errors import N_, DomainError, InvalidError, NotFoundError, SlotTakenError, WayOut
 from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Resource, Staff
 from spa_app.services import availability, scheduling
@@ -26,10 +26,13 @@ from spa_app.services.scheduling import (
     Place,
     Placement,
     Slot,
+    Wish,
     check_choices,
+    in_sequence,
     list_candidates,
     lock_rows,
     make_tasks,
+    preferred_staff,
 )
 from spa_app.services.scheduling_facts import Busy, Hours, Team, load_busy, load_hours, load_team, make_facts
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
@@ -155,6 +158,22 @@ def next_slots_together(
                 return slots
         first = last + dt.timedelta(days=1)
     return slots
+
+
+def find_slots_together(
+    guests: Sequence[tuple[Sequence[Wish], int | None]], *, branch_id: int, since: dt.datetime, limit: int = 5
+) -> list[Slot]:
+    """What :func:`next_slots_together` finds, asked for by id: what each guest would like, and who it is, if known.
+
+    Raises :class:`NotFoundError` for a service not on offer.
+    """
+    try:
+        wanted = [
+            GuestNeeds(in_sequence(wishes, since), preferred_staff(customer_id)) for wishes, customer_id in guests
+        ]
+    except InvalidError as error:
+        raise NotFoundError("service_unknown", N_("There is no such service.")) from error
+    return next_slots_together(wanted, branch=db.session.get_one(Branch, branch_id), since=since, limit=limit)
 
 
 def reseat(items: Sequence[BookingItem], *, party_id: int) -> None:

@@ -8,6 +8,7 @@ from spa_app.services.bookings.party import (
     book_party,
     cancel_party,
     complete_party,
+    find_party_slots,
     move_party,
     start_party,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "complete",
     "complete_party",
     "confirm",
+    "find_party_slots",
     "mark_no_show",
     "move",
     "move_party",

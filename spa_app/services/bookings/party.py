@@ -5,7 +5,7 @@ Locks: the visits by id → therapists → rooms → cards by id, each of them f
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -26,8 +26,8 @@ from spa_app.services.bookings.booking import (
     settle_move,
 )
 from spa_app.services.bookings.visit import list_items, lock_booking, require_status, require_version
-from spa_app.services.scheduling import Need, Placement, Wish
-from spa_app.services.scheduling_parties import GuestNeeds, take_places_together
+from spa_app.services.scheduling import Need, Placement, Slot, Wish
+from spa_app.services.scheduling_parties import GuestNeeds, next_slots_together, take_places_together
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
@@ -167,6 +167,34 @@ def move_party(
                 actor=actor,
             )
         return booking_id
+
+
+def find_party_slots(
+    booking_id: int,
+    *,
+    since: dt.datetime,
+    limit: int = 5,
+    staff_id: int | None = None,
+    only_this: bool = False,
+) -> list[Slot]:
+    """The next times to which :func:`move_party` could move a visit, or (``only_this``) the visit alone. No locks."""
+    booking = db.session.get_one(Booking, booking_id)
+    others = (Booking.party_id == booking.party_id) & Booking.status.in_(MOVABLE) & (Booking.id != booking_id)
+    query = select(Booking).where(others).order_by(Booking.id)
+    moving = [booking, *(() if only_this else db.session.execute(query).scalars())]
+    shift = since - booking.starts_at
+    needs = [moved_needs(list_items(one.id), shift, staff_id=staff_id if one is booking else None) for one in moving]
+    found = next_slots_together(
+        [GuestNeeds(some) for some in needs],
+        branch=db.session.get_one(Branch, booking.branch_id),
+        since=since,
+        limit=limit,
+        party_id=booking.party_id,
+        except_booking_ids=[one.id for one in moving],
+    )
+    # A slot is when the first of them begins.
+    wait = booking.starts_at - min(one.starts_at for one in moving)
+    return [replace(slot, starts_at=slot.starts_at + wait) for slot in found]
 
 
 def cancel_party(booking_id: int, *, reason: str, actor: Actor, waive_reason: str | None = None) -> int:

@@ -1,5 +1,6 @@
 """The booking form between two keystrokes: what it offers, which card pays, when there is room."""
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 
@@ -11,9 +12,11 @@ from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get
 from spa_app.queries.bookings import VisitCustomer, get_visit_customer
 from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm
+from spa_app.web.bookings.forms import BookingForm, GuestForm
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -23,15 +26,24 @@ SLOTS = 5
 
 
 @dataclass
+class GuestDraft:
+    """One of those who come, as the form shows them. ``prefix`` stands before the names of their fields."""
+
+    prefix: str
+    form: GuestForm
+    customer: VisitCustomer | None
+    card_notes: list[str]
+    found: list[FoundCustomer] | None = None  # None: not searched
+
+
+@dataclass
 class Draft:
     """A booking form with everything that its template asks."""
 
     form: BookingForm
-    customer: VisitCustomer | None
-    card_notes: list[str]
+    guests: list[GuestDraft]
     due_amount: int
     slots: list[Slot]
-    found: list[FoundCustomer] | None  # None: not searched
     pressed: str  # the button that had the form drawn anew
     refusal: Refusal | None = None
 
@@ -41,16 +53,30 @@ class Draft:
         starts_at = self.form.starts_at.data
         return format_local(starts_at, local_timezone()) if starts_at else ""
 
+    @property
+    def can_add_guest(self) -> bool:
+        """Whether somebody else can come along."""
+        return len(self.guests) < MOST_GUESTS
 
-def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
-    """Choose a card for each service whose customer or service changed after the screen last did so.
+    @property
+    def unnamed(self) -> str | None:
+        """The prefix of the first guest of whom nobody knows yet who it is; None where all are known."""
+        return next((guest.prefix for guest in self.guests if guest.customer is None), None)
+
+
+def settle_cards(form: BookingForm, *, redo: bool) -> list[list[CardChoice | None]]:
+    """Choose a card for each service whose customer or service changed after the screen last did so, guest by guest.
 
     ``redo``: the form is only being drawn anew, so that a card that no longer fits gives way too, and one is chosen
     where none ever was. A posted form that never was on a screen keeps what it says.
     """
-    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
     starts_at = form.starts_at.data or clock.now()
     visit_on = clock.local_date(starts_at, local_timezone())
+    return [_settle_guest(guest, visit_on, redo=redo) for _prefix, guest in form.everybody]
+
+
+def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[CardChoice | None]:
+    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
     taken: Counter[int] = Counter()
     chosen: list[CardChoice | None] = []
     for entry in form.items:
@@ -77,12 +103,38 @@ def prepare(
     branch_id: int,
     *,
     redo: bool,
-    found: list[FoundCustomer] | None = None,
+    found: dict[str, list[FoundCustomer]] | None = None,
     pressed: str = "",
 ) -> Draft:
-    """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted."""
+    """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted.
+
+    ``found``: who was searched for, by the prefix of the guest.
+    """
     choices = get_choices(branch_id)
     form.branch_id.data = branch_id
+    customers = [_offer(guest, choices) for _prefix, guest in form.everybody]
+    chosen = settle_cards(form, redo=redo)
+    guests = [
+        GuestDraft(prefix, guest, customer, _notes(cards), (found or {}).get(prefix))
+        for (prefix, guest), customer, cards in zip(form.everybody, customers, chosen, strict=True)
+    ]
+    items = [entry.form for guest in guests for entry in guest.form.items]
+    services = [choices.service(item.service_id.data) for item in items]
+    return Draft(
+        form=form,
+        guests=guests,
+        due_amount=sum(
+            service.price_amount
+            for service, item in zip(services, items, strict=True)
+            if service and item.treatment_id.data is None
+        ),
+        slots=_slots(form, choices, branch_id),
+        pressed=pressed,
+    )
+
+
+def _offer(form: GuestForm, choices: Choices) -> VisitCustomer | None:
+    """Fill one guest's choices, and return who it is."""
     customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
     if customer is None:
         form.customer_id.data = None
@@ -101,24 +153,10 @@ def prepare(
         item.resource_id.offer(
             [(one.id, one.name) for one in choices.resources_for(item.service_id.data)], none=_("Any that is free")
         )
-    chosen = settle_cards(form, redo=redo)
-    services = [choices.service(entry.form.service_id.data) for entry in form.items]
-    return Draft(
-        form=form,
-        customer=customer,
-        card_notes=_notes(chosen),
-        due_amount=sum(
-            service.price_amount
-            for service, entry in zip(services, form.items, strict=True)
-            if service and entry.form.treatment_id.data is None
-        ),
-        slots=_slots(form, choices, branch_id),
-        found=found,
-        pressed=pressed,
-    )
+    return customer
 
 
-def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
+def search(form: GuestForm, *, choose: bool = True) -> list[FoundCustomer]:
     """The customers whom the search field names. One alone is the one (``choose``); nobody: they may be added."""
     q = " ".join((form.customer_q.data or "").split())
     found = find_customers(q, FOUND)
@@ -131,18 +169,28 @@ def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
-    wishes = []
-    for entry in form.items:
-        item = entry.form
-        if choices.service(item.service_id.data) is None:
-            continue
-        able = {one.id for one in choices.staff_for(item.service_id.data)}
-        staff_id = item.staff_id.data if item.staff_id.data in able else None
-        wishes.append(Wish(item.service_id.data, staff_id, item.resource_id.data))
-    if not wishes or len(wishes) > MOST_ITEMS:
+    """The next times at which all who come fit, as far as they have chosen what for."""
+    guests = []
+    for _prefix, guest in form.everybody[:MOST_GUESTS]:
+        wishes = []
+        for entry in guest.items:
+            item = entry.form
+            if choices.service(item.service_id.data) is None:
+                continue
+            able = {one.id for one in choices.staff_for(item.service_id.data)}
+            staff_id = item.staff_id.data if item.staff_id.data in able else None
+            wishes.append(Wish(item.service_id.data, staff_id, item.resource_id.data))
+        if len(wishes) > MOST_ITEMS:
+            return []
+        if wishes:
+            guests.append((wishes, guest.customer_id.data))
+    if not guests:
         return []
     since = max(form.starts_at.data or clock.now(), clock.now())
-    return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=form.customer_id.data)
+    if len(guests) > 1:
+        return find_slots_together(guests, branch_id=branch_id, since=since, limit=SLOTS)
+    wishes, customer_id = guests[0]
+    return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=customer_id)
 
 
 def _notes(chosen: list[CardChoice | None]) -> list[str]:

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 
-from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
+from spa_app.queries.calendar import Block, Column, Day
+from spa_app.queries.parties import GIVEN_UP
 from spa_app.queries.roster import Blocked
 from spa_app.web.calendar.layout import (
     ROWS_PER_HOUR,
@@ -229,8 +230,10 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
             block.staff_name,
             *block.resource_names,
             statuses[block.status],
-            *(word for flag, word in flags if flag not in ("allergy", "note")),
+            *(word for flag, word in flags if flag not in ("allergy", "note", "party")),
         ]
+        if block.with_names:
+            said.append(_("With %(names)s", names=block.with_names))
         if block.allergies:
             said.append(f"{allergy}: {block.allergies}")
         if block.note:
@@ -257,6 +260,7 @@ def flag_words() -> dict[str, str]:
         "partly_paid": _("Partly paid"),
         "paid": _("Paid"),
         "first": _("First visit"),
+        "party": _("With others"),
         "card": _("On a card"),
         "last": _("Last session of the card"),
         "note": _("Note"),
@@ -273,6 +277,7 @@ def _flags(block: Block) -> list[str]:
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),
             ("first", block.first_visit),
+            ("party", bool(block.with_names)),
             (card or "", card is not None),
             ("note", bool(block.note)),
             ("late", block.entered_late),

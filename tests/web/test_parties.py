@@ -135,8 +135,9 @@ def test_seven_guests_are_one_too_many(desk, spa):
             f"guests-{number}-customer_id": make_customer(),
             f"guests-{number}-items-0-service_id": spa.consultation,
         }
+    fields = guest_fields(spa, make_customer(), **fields)
     with nothing_stored():
-        answer = post(desk, "/bookings", **guest_fields(spa, make_customer(), **fields))
+        answer = post(desk, "/bookings", **fields)
     assert answer.status_code == 422
     assert "2 to 6 guests" in text_of(answer)
 
@@ -262,7 +263,7 @@ def test_calendar_list_and_day_sheet_say_who_comes_along(desk, spa, party):
     make_staff(spa.branch, [spa.facial])
     day = tomorrow_at(spa.branch, "10:00").date().isoformat()
     alone = make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), customer_id=make_customer("Ngô Tú"))
-    for url in (f"/calendar?date={day}", f"/calendar?date={day}&view=list", f"/calendar/print?date={day}"):
+    for url in (f"/calendar?date={day}", f"/calendar?date={day}&view=list", f"/calendar/sheet?date={day}"):
         text = desk.get(url).text
         assert "With Vũ Lan" in text, url
         assert "With Lê Thị Mai" in text, url

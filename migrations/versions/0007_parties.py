@@ -1,14 +1,14 @@
 """Let several customers come together, and share a room that has a place for each.
 
 Revision ID: 0007
-Revises: 0003
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

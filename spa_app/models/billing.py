@@ -49,6 +49,7 @@ class Invoice(Base):
             postgresql_where=text("kind = 'invoice' AND status <> 'void' AND NOT is_credited"),
         ),
         Index("uq_invoices_corrects_id", "corrects_id", unique=True),
+        Index("ix_invoices_booking_id", "booking_id"),
         Index("ix_invoices_customer_id", "customer_id", "issued_at"),
         Index("ix_invoices_branch_id_issued_at", "branch_id", "issued_at"),
     )

@@ -4,8 +4,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, Select, bindparam, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from spa_app.extensions import db
@@ -120,7 +121,13 @@ def get_choices(branch_id: int) -> Choices:
 
 def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
     """The customer's cards with a session free, the soonest to expire first. Takes one statement."""
-    rows = db.session.execute(
+    rows = db.session.execute(_cards_query(), {"customer_id": customer_id})
+    return tuple(CardChoice(*row) for row in rows)
+
+
+@cache
+def _cards_query() -> Select[int, int | None, str, int, dt.date]:
+    return (
         select(
             CustomerTreatment.id,
             CustomerTreatment.service_id,
@@ -130,14 +137,13 @@ def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
         )
         .outerjoin(Service, Service.id == CustomerTreatment.service_id)
         .where(
-            CustomerTreatment.customer_id == customer_id,
+            CustomerTreatment.customer_id == bindparam("customer_id", type_=BigInteger),
             CustomerTreatment.cancelled_at.is_(None),
             CustomerTreatment.frozen_on.is_(None),
             CustomerTreatment.free_sessions > 0,
         )
         .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
     )
-    return tuple(CardChoice(*row) for row in rows)
 
 
 def fitting_cards(

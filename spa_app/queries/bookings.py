@@ -4,9 +4,10 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, DateTime, Select, and_, bindparam, exists, func, select, text
 from sqlalchemy.orm import aliased
 
 from spa_app import clock
@@ -28,6 +29,14 @@ from spa_app.models import (
 from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
 from spa_app.queries.parties import Mate, list_mates
+
+# The queries are built once: to build a panel's anew would be a third of its time.
+_BOOKING_ID = bindparam("booking_id", type_=BigInteger)
+_IDS = ARRAY(BigInteger)
+# Plain SQL: every visit that is booked reads it.
+_CUSTOMER_NAME = text(
+    "SELECT c.full_name FROM customers c JOIN bookings b ON b.customer_id = c.id WHERE b.id = :booking_id"
+)
 
 
 @dataclass(frozen=True)
@@ -257,9 +266,9 @@ class Visit:
         return staff_id is not None and any(item.staff_id == staff_id for item in self.items)
 
 
-def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
-    """The visit, or None where there is none in ``branch_ids``. Takes four statements, and one more for a party."""
-    row = db.session.execute(
+@cache
+def _visit_query() -> Select[Any]:
+    return (
         select(
             Booking.id,
             Booking.branch_id,
@@ -291,16 +300,22 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
         .join(Branch, Branch.id == Booking.branch_id)
         .join(Customer, Customer.id == Booking.customer_id)
         .outerjoin(User, User.id == Booking.created_by_id)
-        .where(Booking.id == booking_id, Booking.branch_id.in_(list(branch_ids)))
-    ).one_or_none()
+        .where(Booking.id == _BOOKING_ID, Booking.branch_id == func.any(bindparam("branch_ids", type_=_IDS)))
+    )
+
+
+def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
+    """The visit, or None where there is none in ``branch_ids``. Takes four statements, and one more for a party."""
+    values = {"booking_id": booking_id, "branch_ids": list(branch_ids), "no_shows_since": _no_shows_since()}
+    row = db.session.execute(_visit_query(), values).one_or_none()
     if row is None:
         return None
     items = _items(booking_id)
-    values: list[tuple[str, Any]] = list(row._asdict().items())
+    told: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(values[:25]),
+        **dict(told[:25]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in values[25:])),
+        customer=VisitCustomer(*(value for _, value in told[25:])),
         items=tuple(item for item in items if not item.is_cancelled),
         cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
@@ -310,14 +325,23 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
 
 def get_customer_name(booking_id: int) -> str:
     """The name of a visit's customer."""
-    query = select(Customer.full_name).join(Booking, Booking.customer_id == Customer.id)
-    return db.session.execute(query.where(Booking.id == booking_id)).scalar_one()
+    return str(db.session.execute(_CUSTOMER_NAME, {"booking_id": booking_id}).scalar_one())
 
 
 def get_visit_customer(customer_id: int) -> VisitCustomer | None:
     """Who a visit is being booked for, or None. Takes one statement."""
-    row = db.session.execute(select(*_customer_columns()).where(Customer.id == customer_id)).one_or_none()
+    values = {"customer_id": customer_id, "no_shows_since": _no_shows_since()}
+    row = db.session.execute(_customer_query(), values).one_or_none()
     return VisitCustomer(*row) if row else None
+
+
+@cache
+def _customer_query() -> Select[Any]:
+    return select(*_customer_columns()).where(Customer.id == bindparam("customer_id", type_=BigInteger))
+
+
+def _no_shows_since() -> dt.datetime:
+    return clock.now() - dt.timedelta(days=365)
 
 
 def _customer_columns() -> tuple[Any, ...]:
@@ -330,7 +354,7 @@ def _customer_columns() -> tuple[Any, ...]:
         .where(
             other.customer_id == Customer.id,
             other.status == "no_show",
-            other.starts_at > clock.now() - dt.timedelta(days=365),
+            other.starts_at > bindparam("no_shows_since", type_=DateTime(timezone=True)),
         )
         .scalar_subquery()
     )
@@ -344,7 +368,8 @@ def _customer_columns() -> tuple[Any, ...]:
     )
 
 
-def _items(booking_id: int) -> tuple[VisitItem, ...]:
+@cache
+def _items_query() -> Select[*tuple[Any, ...]]:
     covered = aliased(Service)
     state = (
         select(TreatmentEntry.kind)
@@ -366,7 +391,7 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
         )
         .scalar_subquery()
     )
-    rows = db.session.execute(
+    return (
         select(
             BookingItem.id,
             BookingItem.position,
@@ -392,16 +417,25 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
         .join(Staff, Staff.id == BookingItem.staff_id)
         .outerjoin(CustomerTreatment, CustomerTreatment.id == BookingItem.treatment_id)
         .outerjoin(covered, covered.id == CustomerTreatment.service_id)
-        .where(BookingItem.booking_id == booking_id)
+        .where(BookingItem.booking_id == _BOOKING_ID)
         .order_by(BookingItem.position)
-    ).all()
-    resources: dict[int, list[tuple[int, str]]] = {}
-    for item_id, resource_id, name in db.session.execute(
+    )
+
+
+@cache
+def _resources_query() -> Select[int, int, str]:
+    return (
         select(BookingItemResource.booking_item_id, Resource.id, Resource.name)
         .join(Resource, Resource.id == BookingItemResource.resource_id)
-        .where(BookingItemResource.booking_item_id.in_([row.id for row in rows]))
+        .where(BookingItemResource.booking_item_id == func.any(bindparam("item_ids", type_=_IDS)))
         .order_by(Resource.position, Resource.id)
-    ):
+    )
+
+
+def _items(booking_id: int) -> tuple[VisitItem, ...]:
+    rows = db.session.execute(_items_query(), {"booking_id": booking_id}).all()
+    resources: dict[int, list[tuple[int, str]]] = {}
+    for item_id, resource_id, name in db.session.execute(_resources_query(), {"item_ids": [row.id for row in rows]}):
         resources.setdefault(item_id, []).append((resource_id, name))
     # Several services of one visit may stand on one card: the earlier one has the later ones' sessions still before it.
     later = Counter(row.card_id for row in rows if row.card_id and row.state)
@@ -445,8 +479,9 @@ def _items(booking_id: int) -> tuple[VisitItem, ...]:
     return tuple(items)
 
 
-def _invoices(booking_id: int) -> tuple[VisitInvoice, ...]:
-    rows = db.session.execute(
+@cache
+def _invoices_query() -> Select[int, str, str, str, bool, int, int]:
+    return (
         select(
             Invoice.id,
             Invoice.number,
@@ -456,7 +491,11 @@ def _invoices(booking_id: int) -> tuple[VisitInvoice, ...]:
             Invoice.total_amount,
             Invoice.paid_amount,
         )
-        .where(Invoice.booking_id == booking_id)
+        .where(Invoice.booking_id == _BOOKING_ID)
         .order_by(Invoice.id.desc())
     )
+
+
+def _invoices(booking_id: int) -> tuple[VisitInvoice, ...]:
+    rows = db.session.execute(_invoices_query(), {"booking_id": booking_id})
     return tuple(VisitInvoice(*row) for row in rows)

@@ -124,11 +124,30 @@ def get_day(
     with_given_up: bool = False,
     snapshot: str | None = None,
 ) -> Day:
-    """The day in five statements, however full it is; in four if ``snapshot`` (:func:`get_revision`) spares one.
+    """The day in five statements, however full it is; in none while the database is still in the state ``snapshot``.
 
     ``only_staff_id`` leaves nothing but that therapist's column; ``with_given_up`` adds cancelled visits and no-shows,
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
+
+    ``snapshot`` is as for :func:`get_revision`. A day is kept only if its last statement still saw that state: so did
+    those before it, and whoever brings that snapshot again has it as it is.
     """
+    key = (branch_id, date, by, only_staff_id, with_given_up)
+    kept = _days.get(key)
+    if snapshot is not None and kept is not None and kept[0] == snapshot:
+        return kept[1]
+    day, seen = _read_day(*key, snapshot=snapshot)
+    if seen is not None and seen == snapshot:
+        if len(_days) >= MOST_DAYS:
+            _days.clear()
+        _days[key] = seen, day
+    return day
+
+
+def _read_day(
+    branch_id: int, date: dt.date, by: By, only_staff_id: int | None, with_given_up: bool, *, snapshot: str | None
+) -> tuple[Day, str | None]:
+    """The day, and what its last statement saw of the database (None without a visit)."""
     timezone, hours = _branch_hours(branch_id, date)
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
@@ -142,7 +161,7 @@ def get_day(
         known = {column.id for column in columns}
         guests = {block.column_id: block.staff_name for block in blocks if block.column_id not in known}
         columns += tuple(Column(id_, name) for id_, name in sorted(guests.items()))
-    return Day(
+    day = Day(
         branch_id=branch_id,
         date=date,
         timezone=timezone,
@@ -161,6 +180,7 @@ def get_day(
         columns=columns,
         blocks=blocks,
     )
+    return day, rows[-1].seen if rows else None
 
 
 def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str | None = None) -> str:
@@ -189,6 +209,9 @@ def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str 
 # (branch, date, time zone) → (snapshot in which it was computed, revision)
 _revisions: dict[tuple[int, dt.date, str], tuple[str, str]] = {}
 MOST_REVISIONS = 500
+# what was asked for → (snapshot in which it was read, the day)
+_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day]] = {}
+MOST_DAYS = 32
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
@@ -351,6 +374,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             BookingItem.staff_id,
             Resource.id.label("resource_id"),
             Resource.name.label("resource_name"),
+            literal_column(f"(SELECT {SNAPSHOT})").label("seen"),
             # From here on in the order of Block's fields
             Booking.status,
             BookingItem.starts_at,
@@ -391,14 +415,14 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
 def _blocks(rows: Sequence[Any], by: By) -> tuple[Block, ...]:
     """One block per item, or, by room, per item and room that it takes."""
     rooms: dict[int, list[str]] = {}
-    for item_id, _booking_id, _staff_id, _resource_id, room, *_rest in rows:
+    for item_id, _booking_id, _staff_id, _resource_id, room, _seen, *_rest in rows:
         names = rooms.setdefault(item_id, [])
         if room is not None:
             names.append(room)
     counts: dict[int, int] = {}
     drawn: set[int] = set()
     blocks = []
-    for item_id, booking_id, staff_id, resource_id, _room, *shown in rows:
+    for item_id, booking_id, staff_id, resource_id, _room, _seen, *shown in rows:
         column_id = staff_id if by == "therapist" else resource_id
         if column_id is None or (by == "therapist" and item_id in drawn):
             continue

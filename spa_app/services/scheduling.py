@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError
@@ -24,6 +24,12 @@ from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 SLOT_STEP = dt.timedelta(minutes=15)
 SLOT_DAYS = (1, 3, 10)  # how many days are looked through at a time: mostly the first has room
 MARGIN = dt.timedelta(hours=3)  # more than any clean-up: what may reach over midnight
+
+# Built once: whatever takes time in the calendar locks these rows. Of the tables, since nobody wants the objects.
+_ROWS = {
+    model: select(table.c.id).where(table.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger)))).order_by("id")
+    for model, table in ((Staff, Staff.__table__), (Resource, Resource.__table__))
+}
 
 
 @dataclass(frozen=True)
@@ -327,9 +333,7 @@ def preferred_staff(customer_id: int | None) -> int | None:
 def lock_rows(model: type[Staff | Resource], ids: Iterable[int]) -> None:
     """Lock therapists or rooms by id: staff first, then resources, whoever writes what takes their time."""
     # NO KEY UPDATE leaves the foreign key checks of other desks alone.
-    db.session.execute(
-        select(model.id).where(model.id.in_(set(ids))).order_by(model.id).with_for_update(key_share=True)
-    ).all()
+    db.session.execute(_ROWS[model].with_for_update(key_share=True), {"ids": list(set(ids))}).all()
 
 
 def busy_now(

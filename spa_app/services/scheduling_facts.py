@@ -5,15 +5,31 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, bindparam, select, text
+from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import Branch, Resource, ServiceResource, Staff, StaffSkill
+from spa_app.models import Branch
 from spa_app.services.availability import Facts, Span, union
 
 _IDS = ARRAY(BigInteger)
+
+# Therapists have no type; of a type that the branch has no room of, there is one row without an id.
+_TEAM = text(
+    """
+    SELECT k.service_id, CAST(NULL AS bigint) AS type_id, CAST(NULL AS integer) AS from_minutes,
+           CAST(NULL AS integer) AS length_minutes, s.id, s.full_name, s.position, 1 AS places
+    FROM staff_skills k JOIN staff s ON s.id = k.staff_id
+    WHERE k.service_id = ANY(:services) AND s.branch_id = :branch AND s.is_active
+    UNION ALL
+    SELECT n.service_id, n.type_id, n.from_minutes, n.length_minutes, r.id, '', r.position, r.places
+    FROM service_resources n
+    LEFT JOIN resources r ON r.type_id = n.type_id AND r.branch_id = :branch AND r.is_active
+    WHERE n.service_id = ANY(:services)
+    ORDER BY 2 NULLS FIRST, 8, 7, 5
+    """
+).bindparams(bindparam("services", type_=_IDS))
 
 _BUSY = text(
     """
@@ -95,41 +111,21 @@ class Team:
 
 
 def load_team(service_ids: Collection[int], branch_id: int) -> Team:
-    """The therapists and rooms of the branch that serve for each of the services. Two statements."""
+    """The therapists and rooms of the branch that serve for each of the services. One statement."""
     names: dict[int, str] = {}
     staff: dict[int, list[int]] = {one: [] for one in service_ids}
-    query = (
-        select(StaffSkill.service_id, Staff.id, Staff.full_name)
-        .join(Staff, StaffSkill.staff_id == Staff.id)
-        .where(StaffSkill.service_id.in_(service_ids), Staff.branch_id == branch_id, Staff.is_active)
-        .order_by(Staff.position, Staff.id)
-    )
-    for service_id, staff_id, name in db.session.execute(query):
-        names[staff_id] = name
-        staff[service_id].append(staff_id)
     kinds: dict[int, dict[int, tuple[int, int, int | None, list[int]]]] = {one: {} for one in service_ids}
-    rooms = (
-        select(
-            ServiceResource.service_id,
-            ServiceResource.type_id,
-            ServiceResource.from_minutes,
-            ServiceResource.length_minutes,
-            Resource.id,
-            Resource.places,
-        )
-        .outerjoin(
-            Resource,
-            (Resource.type_id == ServiceResource.type_id) & (Resource.branch_id == branch_id) & Resource.is_active,
-        )
-        .where(ServiceResource.service_id.in_(service_ids))
-        .order_by(ServiceResource.type_id, Resource.places, Resource.position, Resource.id)
-    )
+    values = {"services": list(service_ids), "branch": branch_id}
     places: dict[int, int] = {}
-    for service_id, type_id, begins, length, resource_id, count in db.session.execute(rooms):
+    for service_id, type_id, begins, length, one, name, _position, count in db.session.execute(_TEAM, values):
+        if type_id is None:
+            names[one] = name
+            staff[service_id].append(one)
+            continue
         of_type = kinds[service_id].setdefault(type_id, (type_id, begins, length, []))
-        if resource_id is not None:
-            of_type[3].append(resource_id)
-            places[resource_id] = count
+        if one is not None:
+            of_type[3].append(one)
+            places[one] = count
     return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()}, places)
 
 

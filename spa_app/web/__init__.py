@@ -10,7 +10,7 @@ from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
 from spa_app.web.calendar import routes as calendar
-from spa_app.web.calendar import sheet
+from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
@@ -35,7 +35,7 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, assets):
+    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

@@ -5,9 +5,11 @@ within the same version without any rewriting.
 """
 
 import shutil
+from functools import cache
 from pathlib import Path
 
 from flask import Flask
+from markupsafe import Markup
 from whitenoise import WhiteNoise
 from whitenoise.compress import Compressor
 
@@ -40,4 +42,12 @@ def init_app(app: Flask) -> None:
         immutable_file_test=lambda *_: True,
         allow_all_origins=False,
     )
-    app.jinja_env.globals["static_url"] = static_url
+
+    @cache
+    def icon(name: str, class_: str = "") -> Markup:
+        """A sign out of the sprite, for the eyes only: what it means stands beside it in words."""
+        classes = f"icon {class_}".rstrip()
+        address = f"{static_url('icons.svg')}#{name}"
+        return Markup('<svg class="{}" aria-hidden="true"><use href="{}"></use></svg>').format(classes, address)
+
+    app.jinja_env.globals.update(static_url=static_url, draw_icon=icon)

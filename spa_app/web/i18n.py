@@ -8,6 +8,9 @@ from babel.messages.pofile import read_po
 from flask import Flask, current_app, g, request
 from flask_babel import get_locale, get_translations
 from flask_login import current_user
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 from spa_app.config import LOCALES, PROJECT_DIR
 from spa_app.extensions import babel
@@ -31,12 +34,9 @@ def init_app(app: Flask) -> None:
         locale_selector=select_locale,
         timezone_selector=local_timezone,
     )
-    # Flask-Babel finds out the language anew for each of a page's hundreds of words.
-    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda msgid: _translations().ugettext(msgid),
-        lambda singular, plural, number: _translations().ungettext(singular, plural, number),
-        newstyle=True,
-    )
+    # Flask-Babel finds out the language anew for each of a page's hundreds of words, and Jinja takes two more calls to
+    # ask it. These do what Jinja's "new style" does.
+    app.jinja_env.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext)
     app.jinja_env.globals.update(current_locale=current_locale, current_theme=current_theme)
 
 
@@ -63,10 +63,28 @@ def current_theme() -> str:
     return kept if kept in THEMES else "system"
 
 
+@pass_eval_context
+def _gettext(context: EvalContext, msgid: str, /, **values: Any) -> str:
+    return _filled(context, _translations().ugettext(msgid), values)
+
+
+@pass_eval_context
+def _ngettext(context: EvalContext, singular: str, plural: str, num: int, /, **values: Any) -> str:
+    return _filled(context, _translations().ungettext(singular, plural, num), {"num": num, **values})
+
+
+def _filled(context: EvalContext, text: str, values: dict[str, Any]) -> str:
+    """The translation as a template shows it: its own markup stands, what is filled in is escaped."""
+    if context.autoescape:
+        text = Markup(text)  # noqa: S704 - a translation
+    return text % values if "%" in text else text
+
+
 def _translations() -> Any:
-    if "translations" not in g:
-        g.translations = get_translations()
-    return g.translations
+    translations = g.get("translations")
+    if translations is None:
+        translations = g.translations = get_translations()
+    return translations
 
 
 def _compile(target: Path) -> None:

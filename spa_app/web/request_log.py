@@ -19,12 +19,23 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
 
 
-def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    g.request_began = time.perf_counter()
+def name_request(given: str) -> str:
+    """The id of a request, and of all that is logged from here on: ``given`` if it is a plain word, else a new one."""
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def write(*, method: str, path: str, status: int, began: float) -> None:
+    """Log an answer; ``began`` is when ``time.perf_counter()`` saw the request come."""
+    milliseconds = round((time.perf_counter() - began) * 1000, 1)
+    log.info("request", method=method, path=path, status=status, milliseconds=milliseconds)
+
+
+def _begin() -> None:
+    g.request_id = name_request(request.headers.get("X-Request-ID", ""))
+    g.request_began = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
@@ -33,11 +44,5 @@ def _end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         if not request.path.startswith(_NOT_LOGGED):
             # The path alone: a query string may hold a customer's name or phone.
-            log.info(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                milliseconds=round((time.perf_counter() - g.request_began) * 1000, 1),
-            )
+            write(method=request.method, path=request.path, status=response.status_code, began=g.request_began)
     return response

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import current_user
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as BaseResponse
@@ -40,13 +40,23 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 BIGGEST_ID = 2**63 - 1
+PROLONGED_EVERY = 600  # seconds
 
 
 class _Sessions(SecureCookieSessionInterface):
-    """The session cookie is Secure exactly when the page came over TLS: plain http works on the desk PC's own host."""
+    """The session cookie is Secure exactly when the page came over TLS: plain http works on the desk PC's own host.
+
+    It is prolonged by use, though not with each answer: to sign it costs as much as many an answer.
+    """
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask passes it
         return request.is_secure
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:  # noqa: ARG002 - Flask passes it
+        now = int(clock.now().timestamp())
+        if session.permanent and not 0 <= now - session.get("prolonged_at", 0) < PROLONGED_EVERY:
+            session["prolonged_at"] = now
+        return session.modified
 
 
 class _Id(IntegerConverter):
@@ -62,7 +72,7 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["int"] = _Id
     app.config.setdefault("SESSION_COOKIE_NAME", "spa_session")
     app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax")
-    # A calendar stays open all day; the token lives as long as the session, and that is prolonged by each request.
+    # A calendar stays open all day; the token lives as long as the session, and that is prolonged by use.
     app.config.update(WTF_CSRF_TIME_LIMIT=None, PERMANENT_SESSION_LIFETIME=dt.timedelta(hours=14))
     app.config.setdefault("LOGIN_RATE_LIMIT", "10 per minute")
     app.config.setdefault("RATELIMIT_STORAGE_URI", app.config["REDIS_URL"].replace("unix://", "redis+unix://", 1))

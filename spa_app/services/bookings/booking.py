@@ -30,6 +30,9 @@ DESK_LOOKS_BACK = dt.timedelta(days=7)
 MOST_ITEMS = 10
 NOTE_LENGTH = 2000
 
+# Into the table: nobody asks for the objects.
+_TAKE = BookingItemResource.__table__.insert()  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True)
 class ItemRequest:
@@ -347,15 +350,16 @@ def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> 
 def add_resources(item_id: int, place: Place, *, party_id: int | None) -> None:
     """Give an item the rooms and machines of its place; in a party others of it may be in the same room."""
     seats = place.seats or [1] * len(place.rooms)
-    db.session.add_all(
-        BookingItemResource(
-            booking_item_id=item_id,
-            resource_id=resource_id,
-            occupied=span.as_range,
-            occupies=True,
-            party_id=party_id,
-            place=seat,
-        )
+    rows = [
+        {
+            "booking_item_id": item_id,
+            "resource_id": resource_id,
+            "occupied": span.as_range,
+            "occupies": True,
+            "party_id": party_id,
+            "place": seat,
+        }
         for (resource_id, span), seat in zip(place.rooms, seats, strict=True)
-    )
-    db.session.flush()
+    ]
+    if rows:
+        db.session.execute(_TAKE, rows)

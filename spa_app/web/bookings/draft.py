@@ -16,7 +16,7 @@ from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm, GuestForm
+from spa_app.web.bookings.forms import BookingForm, GuestForm, ItemForm
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -64,6 +64,16 @@ class Draft:
         return next((guest.prefix for guest in self.guests if guest.customer is None), None)
 
 
+def has_stale_card(form: BookingForm) -> bool:
+    """Whether a customer or service changed after the screen chose a card for it (no script redrew the form)."""
+    items = [(guest, entry.form) for _prefix, guest in form.everybody for entry in guest.items]
+    return any(item.card_for.data and item.card_for.data != _card_key(guest, item) for guest, item in items)
+
+
+def _card_key(form: GuestForm, item: ItemForm) -> str:
+    return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+
+
 def settle_cards(form: BookingForm, *, redo: bool) -> list[list[CardChoice | None]]:
     """Choose a card for each service whose customer or service changed after the screen last did so, guest by guest.
 
@@ -81,7 +91,7 @@ def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Car
     chosen: list[CardChoice | None] = []
     for entry in form.items:
         item = entry.form
-        key = f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
+        key = _card_key(form, item)
         fitting = fitting_cards(cards, service_id=item.service_id.data, visit_on=visit_on, taken=taken)
         fits = [card.id for card in fitting]
         stale = item.card_for.data != key if redo or item.card_for.data else False

@@ -18,7 +18,7 @@ from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.draft import Draft, GuestDraft, prepare, search, settle_cards
+from spa_app.web.bookings.draft import Draft, GuestDraft, has_stale_card, prepare, search, settle_cards
 from spa_app.web.bookings.forms import BookingForm, GuestForm, numbered_anew, parse_id
 from spa_app.web.bookings.place import calendar_url, in_panel, push_url, redraw_swap, see_other, swap
 from spa_app.web.bookings.refusals import explain, guest_of
@@ -131,7 +131,8 @@ def create() -> ResponseReturnValue:
     """Book the visit: 303 to it, or its panel. 422 at the field, or 409 with the next free times and all as typed."""
     branch = branch_of(request.form)
     form = BookingForm(formdata=numbered_anew(request.form))
-    settle_cards(form, redo=False)
+    if has_stale_card(form):
+        settle_cards(form, redo=False)
     if not form.validate():
         return _render(prepare(form, branch.id, redo=False), 422)
     try:

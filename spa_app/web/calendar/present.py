@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -302,5 +303,6 @@ def _classes(cell: Cell) -> str:
     return f"r{cell.row} s{cell.span}"
 
 
+@lru_cache(maxsize=2048)  # a full day says some hundred times each of which many times over
 def _clock(instant: dt.datetime, zone: ZoneInfo) -> str:
     return instant.astimezone(zone).strftime("%H:%M")

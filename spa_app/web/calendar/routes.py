@@ -14,6 +14,7 @@ from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
 from spa_app.queries.calendar import By, get_day, get_revision
 from spa_app.web.calendar.drawing import ONE_DAY, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary
+from spa_app.web.calendar.unchanged import note_unchanged
 from spa_app.web.errors import register_way_out
 from spa_app.web.htmx import announce, render
 from spa_app.web.navigation import DESK, EVERYONE
@@ -43,8 +44,11 @@ def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
     asked = asked_for()
     branch = asked.branch
-    revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=signed_in().snapshot)
+    snapshot = signed_in().snapshot
+    revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=snapshot)
     if request.args.get("revision") == revision:
+        if request.args.get("date"):  # without one, midnight is news
+            note_unchanged(snapshot)
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
 

@@ -286,3 +286,16 @@ def test_a_party_of_another_branch_is_not_to_be_found(client, spa):
     for action in ("arrive", "start", "complete"):
         assert post(client, f"/bookings/{first}/{action}", together="y").status_code == 404
     assert statuses() == ["confirmed"] * 2
+
+
+def test_guests_who_share_a_room_stand_side_by_side_in_its_column(desk, spa):
+    make_room(spa.branch, spa.room_type, "Suite", places=2)
+    at = tomorrow_at(spa.branch, "10:00")
+    first, second = make_party(spa, starts_at=at)
+    url = f"/calendar?date={at.date().isoformat()}&by=room"
+
+    for visit, lane in ((first, "l1 of2"), (second, "l2 of2")):
+        assert re.search(rf'class="cal-visit [^"]*cal-lane {lane}"[^>]* id="booking-{visit}"', desk.get(url).text)
+    post(desk, f"/bookings/{second}/cancel", reason="ill")
+    assert "cal-lane" not in desk.get(url).text
+    assert "cal-lane" not in desk.get(url.replace("room", "therapist")).text

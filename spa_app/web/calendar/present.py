@@ -23,6 +23,7 @@ from spa_app.web.calendar.layout import (
     off_cells,
 )
 
+LANES = 4  # side by side, in a room that a party shares; more would not be readable
 # A block of up to so many rows holds less: one line; the time and the name; all but the service beside its signs.
 SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--medium"))
 
@@ -296,6 +297,9 @@ def _block_classes(block: Block, frame: Frame) -> str:
         classes.append(f"b{cell.row - whole.row}")
     if whole.end > cell.end:
         classes.append(f"a{whole.end - cell.end}")
+    if block.lane:
+        place, places = (min(one, LANES) for one in block.lane)
+        classes.append(f"cal-lane l{place} of{places}")
     return " ".join(classes)
 
 

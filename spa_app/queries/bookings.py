@@ -105,6 +105,11 @@ class VisitItem:
     is_cancelled: bool
     card: VisitCard | None
 
+    @property
+    def minutes(self) -> int:
+        """How long it takes, without clean-up."""
+        return (self.ends_at - self.starts_at) // dt.timedelta(minutes=1)
+
 
 @dataclass(frozen=True)
 class VisitInvoice:
@@ -189,6 +194,11 @@ class Visit:
         return max((item.ends_at for item in self.items), default=self.starts_at)
 
     @property
+    def is_over(self) -> bool:
+        """Whether its time has passed, so that the desk no longer moves it."""
+        return self.ends_at <= self.as_of
+
+    @property
     def visit_on(self) -> dt.date:
         """The date by the branch's calendar."""
         return clock.local_date(self.starts_at, self.timezone)
@@ -245,6 +255,10 @@ class Visit:
         if self.status == "in_progress":
             return ("complete", "cancel")
         return ("undo-complete",) if self.status == "completed" else ("undo-cancel",)
+
+    def can_be_moved(self, *, by_manager: bool) -> bool:
+        """Whether it may still go to another time or place: what is over is corrected by a manager only."""
+        return "move" in self.actions and (by_manager or not self.is_over)
 
     @property
     def can_edit_items(self) -> bool:

@@ -82,6 +82,8 @@ class Block:
     ends_at: dt.datetime
     occupied_from: dt.datetime
     occupied_to: dt.datetime
+    version: int
+    visit_starts_at: dt.datetime
     customer_id: int
     customer_name: str
     service_name: str
@@ -114,6 +116,8 @@ class Day:
     open_periods: tuple[Period, ...]
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]  # by therapist; who is not among them works all opening hours
     blocked: tuple[Blocked, ...]
+    without_therapist: frozenset[int]  # items that lie in an absence of their therapist, and
+    without_room: frozenset[int]  # of a room of theirs
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
 
@@ -180,6 +184,8 @@ def _read_day(
         ),
         shifts=roster.shifts,
         blocked=roster.blocked,
+        without_therapist=roster.without_therapist,
+        without_room=roster.without_room,
         columns=columns,
         blocks=blocks,
     )
@@ -384,6 +390,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             BookingItem.ends_at,
             func.lower(BookingItem.occupied),
             func.upper(BookingItem.occupied),
+            Booking.version,
+            Booking.starts_at,
             Booking.customer_id,
             Customer.full_name,
             Service.name,

@@ -3,13 +3,13 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import ColumnElement, Select, func, or_, select, text
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import BlockedTime, Resource, Staff
+from spa_app.models import BlockedTime, BookingItem, BookingItemResource, Resource, Staff
 
 Period = tuple[dt.datetime, dt.datetime]
 MOST_BLOCKS = 100
@@ -30,6 +30,20 @@ _DAY = text(
     FROM blocked_times x LEFT JOIN staff s ON s.id = x.staff_id LEFT JOIN resources r ON r.id = x.resource_id
     WHERE coalesce(s.branch_id, r.branch_id) = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
       AND (x.staff_id IS NOT NULL) = (:by = 'therapist')
+    UNION ALL
+    SELECT 'without-therapist', i.id, NULL, NULL, NULL, NULL, NULL, '', ''
+    FROM blocked_times x JOIN staff s ON s.id = x.staff_id JOIN booking_items i ON i.staff_id = x.staff_id
+    WHERE s.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
+      AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)
+      AND i.booking_status IN ('pending', 'confirmed')
+    UNION ALL
+    SELECT 'without-room', u.booking_item_id, NULL, NULL, NULL, NULL, NULL, '', ''
+    FROM blocked_times x JOIN resources r ON r.id = x.resource_id
+    JOIN booking_item_resources u ON u.resource_id = x.resource_id
+    JOIN booking_items i ON i.id = u.booking_item_id
+    WHERE r.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
+      AND u.occupies AND u.occupied && tstzrange(x.starts_at, x.ends_at)
+      AND i.booking_status IN ('pending', 'confirmed')
     ORDER BY 6, 4, 2
     """
 )
@@ -49,23 +63,34 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class DayRoster:
-    """``open_periods``: the exception's, None on a usual day. ``shifts``: by therapist, but for who works always."""
+    """``open_periods``: the exception's, None on a usual day. ``shifts``: by therapist, but for who works always.
+
+    ``without_therapist`` and ``without_room`` are the items of upcoming visits that lie in an absence marked over them.
+    """
 
     open_periods: tuple[Period, ...] | None
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]
     blocked: tuple[Blocked, ...]
+    without_therapist: frozenset[int]
+    without_room: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One blocked time as the list shows it; ``name`` is the therapist's or the room's."""
+    """One blocked time as the list shows it; ``name`` is the therapist's or the room's.
+
+    ``affected`` counts the services of upcoming visits that lie in it: of those that nobody has taken over yet.
+    """
 
     id: int
+    staff_id: int | None
+    resource_id: int | None
     name: str
     kind: str
     reason: str
     starts_at: dt.datetime
     ends_at: dt.datetime
+    affected: int
 
 
 def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], timezone: str) -> DayRoster:
@@ -75,11 +100,15 @@ def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], 
     special: list[Period] | None = None
     shifts: dict[int, list[Period]] = {}
     blocked = []
+    without: dict[str, set[int]] = {"without-therapist": set(), "without-room": set()}
     for what, id_, column, opens, closes, starts, ends, kind, reason in db.session.execute(
         _DAY, {**values, **week_of(date)}
     ):
         if what == "block":
             blocked.append(Blocked(id_, column, max(starts, begins_at), min(ends, ends_at), kind, reason))
+            continue
+        if what in without:
+            without[what].add(id_)
             continue
         period = None
         if opens is not None:
@@ -94,6 +123,8 @@ def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], 
         tuple(special) if special is not None else None,
         tuple((one, tuple(periods)) for one, periods in sorted(shifts.items())),
         tuple(blocked),
+        frozenset(without["without-therapist"]),
+        frozenset(without["without-room"]),
     )
 
 
@@ -106,21 +137,101 @@ def week_of(date: dt.date) -> dict[str, dt.date]:
 def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
     """The branch's blocked times that end after ``since``, by their begin; a hundred at most."""
     query = (
-        select(
-            BlockedTime.id,
-            func.coalesce(Staff.full_name, Resource.name),
-            BlockedTime.kind,
-            BlockedTime.reason,
-            BlockedTime.starts_at,
-            BlockedTime.ends_at,
-        )
-        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
-        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        _rows(_of_therapist().scalar_subquery() + _in_room().scalar_subquery())
         .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.ends_at > since)
         .order_by(BlockedTime.starts_at, BlockedTime.id)
         .limit(MOST_BLOCKS)
     )
     return [BlockRow(*row) for row in db.session.execute(query)]
+
+
+def list_absences(booking_id: int) -> list[BlockRow]:
+    """The blocked times in which services of an upcoming visit lie, by their begin. One statement."""
+    affected = _of_therapist().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    in_room = _in_room().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    staff = select(BookingItem.staff_id).where(BookingItem.booking_id == booking_id)
+    begins = select(func.min(func.lower(BookingItem.occupied))).where(BookingItem.booking_id == booking_id)
+    rooms = (
+        select(BookingItemResource.resource_id)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(BookingItem.booking_id == booking_id)
+    )
+    query = (
+        _rows(affected + in_room)
+        .where(
+            or_(BlockedTime.staff_id.in_(staff), BlockedTime.resource_id.in_(rooms)),
+            BlockedTime.ends_at > begins.scalar_subquery(),
+            affected + in_room > 0,
+        )
+        .order_by(BlockedTime.starts_at, BlockedTime.id)
+    )
+    return [BlockRow(*row) for row in db.session.execute(query)]
+
+
+def get_owner(*, staff_id: int | None, resource_id: int | None) -> tuple[int, str] | None:
+    """The branch and the name of a therapist, or of a room or machine; None where there is none."""
+    query = (
+        select(Staff.branch_id, Staff.full_name).where(Staff.id == staff_id)
+        if staff_id is not None
+        else select(Resource.branch_id, Resource.name).where(Resource.id == resource_id)
+    )
+    row = db.session.execute(query).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def _rows(affected: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """Blocked times in the order of :class:`BlockRow`."""
+    return (
+        select(
+            BlockedTime.id,
+            BlockedTime.staff_id,
+            BlockedTime.resource_id,
+            func.coalesce(Staff.full_name, Resource.name),
+            BlockedTime.kind,
+            BlockedTime.reason,
+            BlockedTime.starts_at,
+            BlockedTime.ends_at,
+            affected,
+        )
+        .select_from(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+    )
+
+
+def _of_therapist() -> Select[int]:
+    """How many services of upcoming visits lie in a therapist's blocked time."""
+    return (
+        select(func.count())
+        .select_from(BookingItem)
+        .where(
+            BookingItem.staff_id == BlockedTime.staff_id,
+            BookingItem.occupies,
+            BookingItem.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
+    )
+
+
+def _in_room() -> Select[int]:
+    """How many lie in the blocked time of a room or machine that they take."""
+    return (
+        select(func.count())
+        .select_from(BookingItemResource)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(
+            BookingItemResource.resource_id == BlockedTime.resource_id,
+            BookingItemResource.occupies,
+            BookingItemResource.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
+    )
+
+
+def _blocked() -> ColumnElement[Any]:
+    return func.tstzrange(BlockedTime.starts_at, BlockedTime.ends_at)
 
 
 def list_blockable(branch_id: int) -> tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]:

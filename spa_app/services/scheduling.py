@@ -18,7 +18,16 @@ from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Customer, Resource, Service, Staff
 from spa_app.services import availability
 from spa_app.services.availability import RoomNeed, Span, Stretch, Task
-from spa_app.services.scheduling_facts import Busy, Taken, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_facts import (
+    Absence,
+    Busy,
+    Taken,
+    Team,
+    load_busy,
+    load_hours,
+    load_team,
+    make_facts,
+)
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 SLOT_STEP = dt.timedelta(minutes=15)
@@ -256,11 +265,12 @@ def next_slots(
     limit: int = 5,
     preferred_staff_id: int | None = None,
     except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> list[Slot]:
     """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
     ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
-    days. Locks nothing.
+    days. ``absence``: who or what is not there, though the calendar may not know it yet. Locks nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
     tasks = make_tasks(needs, team)
@@ -276,7 +286,7 @@ def next_slots(
         last = first + dt.timedelta(days=count - 1)
         days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
         whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-        busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=_ids(except_booking_id))
+        busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=_ids(except_booking_id), absence=absence)
         facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
         wanted = [Span(max(days.lower, since), days.upper)]
         starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)

@@ -33,20 +33,21 @@ _TEAM = text(
 
 _BUSY = text(
     """
-    SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
+    SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason,
+           CAST(NULL AS bigint) AS party_id, 1 AS place
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
       AND booking_id <> ALL(:leave_out)
     UNION ALL
-    SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
+    SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '', party_id, place FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
       AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = ANY(:leave_out))
       AND party_id IS DISTINCT FROM COALESCE(CAST(:party AS bigint), 0)
     UNION ALL
-    SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
+    SELECT 's', staff_id, starts_at, ends_at, kind, reason, NULL, 1 FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
     UNION ALL
-    SELECT 'r', resource_id, starts_at, ends_at, kind, reason FROM blocked_times
+    SELECT 'r', resource_id, starts_at, ends_at, kind, reason, NULL, 1 FROM blocked_times
     WHERE resource_id = ANY(:resources) AND starts_at < :upper AND ends_at > :lower
     ORDER BY 3, 2
     """
@@ -69,11 +70,16 @@ _HOURS = text(
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A stretch that is not free, and why: ``kind`` is empty for a visit, else that of the blocked time."""
+    """A stretch that is not free, and why: ``kind`` is empty for a visit, else that of the blocked time.
+
+    ``party_id``: whose guests take the room, if they could share it; this one lies at ``place``.
+    """
 
     span: Span
     kind: str = ""
     reason: str = ""
+    party_id: int | None = None
+    place: int = 1
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,15 @@ class Team:
     staff: dict[int, list[int]]
     rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
     places: dict[int, int]  # by resource
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A stretch in which a therapist, or a room or machine, is not there, whether the calendar knows it or not."""
+
+    span: Span
+    staff_id: int | None = None
+    resource_id: int | None = None
 
 
 def load_team(service_ids: Collection[int], branch_id: int) -> Team:
@@ -171,10 +186,12 @@ def load_busy(
     *,
     except_booking_ids: Collection[int] = (),
     except_party_id: int | None = None,
+    absence: Absence | None = None,
 ) -> Busy:
     """What is booked or blocked within ``whole``, but for the visits ``except_booking_ids``. One statement.
 
-    ``except_party_id``: nor are the rooms of that party busy, which its guests may share.
+    ``except_party_id``: nor are the rooms of that party busy, which its guests may share. ``absence`` counts as
+    blocked, whether it is recorded or not.
     """
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
@@ -186,8 +203,12 @@ def load_busy(
         "leave_out": list(except_booking_ids),
         "party": except_party_id,
     }
-    for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
-        (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))
+    for whose, one, lower, upper, *what in db.session.execute(_BUSY, values):
+        (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), *what))
+    if absence is not None and absence.staff_id is not None:
+        staff[absence.staff_id].append(Taken(absence.span, "blocked"))
+    if absence is not None and absence.resource_id is not None:
+        rooms[absence.resource_id].append(Taken(absence.span, "blocked"))
     return Busy(staff, rooms)
 
 

@@ -34,7 +34,7 @@ from spa_app.services.scheduling import (
     make_tasks,
     preferred_staff,
 )
-from spa_app.services.scheduling_facts import Busy, Hours, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_facts import Absence, Busy, Hours, Team, load_busy, load_hours, load_team, make_facts
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 
@@ -127,6 +127,7 @@ def next_slots_together(
     limit: int = 5,
     party_id: int | None = None,
     except_booking_ids: Collection[int] = (),
+    absence: Absence | None = None,
 ) -> list[Slot]:
     """The next times at which all guests fit at once, as :func:`scheduling.next_slots` finds them for one. No locks."""
     plan = _plan(guests, branch, party_id, except_booking_ids, override_hours=False)
@@ -142,7 +143,14 @@ def next_slots_together(
         last = first + dt.timedelta(days=count - 1)
         days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
         whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-        busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=except_booking_ids, except_party_id=party_id)
+        busy = load_busy(
+            whole,
+            staff_ids,
+            room_ids,
+            except_booking_ids=except_booking_ids,
+            except_party_id=party_id,
+            absence=absence,
+        )
         facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
         rooms = plan.rooms(whole)
         possible = possible_starts_together(plan.tasks, facts)

@@ -4,6 +4,7 @@ from flask import Flask
 
 from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
@@ -17,6 +18,7 @@ from spa_app.web.reports import routes as reports
 from spa_app.web.treatments import routes as treatments
 
 AREAS = (
+    affected,
     auth,
     blocks,
     bookings,

@@ -1,19 +1,19 @@
 // The calendar: visits and free times open beside it, the grid is one tab stop that arrow keys walk through, and the line of
 // the present moves on. Everything is found anew in the page each time, so swaps need no set-up but the one tab stop.
 /* global htmx */
-const ROW = 5 * 60 * 1000;
+export const ROW = 5 * 60 * 1000;
 const HOUR_ROWS = 12;
 
-const panel = document.getElementById("panel");
-const poller = () => document.getElementById("calendar-poll");
-const scroller = () => document.getElementById("calendar-scroll");
+export const panel = document.getElementById("panel");
+export const poller = () => document.getElementById("calendar-poll");
+export const scroller = () => document.getElementById("calendar-scroll");
 const grid = () => document.querySelector(".cal-grid");
-const columns = () => [...document.querySelectorAll(".cal-col")];
+export const columns = () => [...document.querySelectorAll(".cal-col")];
 const cellsOf = (column) => [...column.querySelectorAll("[role=gridcell]")];
 const linkOf = (cell) => cell.querySelector("a");
 const bookingOf = (link) => new URL(link.href).pathname.match(/^\/bookings\/(\d+)$/)?.[1];
 
-const span = (cell) => {
+export const span = (cell) => {
   const [, row, rows] = cell.className.match(/\br(\d+) s(\d+)\b/);
   return { row: Number(row), end: Number(row) + Number(rows) };
 };
@@ -121,21 +121,24 @@ document.addEventListener(
 );
 
 // ── Opening beside the grid, with the panel in the address
-const addressOf = (link) => {
+const FORMS = { "/walk-ins/new": "walk-in", "/blocks": "block", "/affected": "absence" };
+
+export const addressOf = (link) => {
   const address = new URL(document.getElementById("calendar").dataset.url, location.href);
   const booking = bookingOf(link);
   if (booking) address.searchParams.set("booking", booking);
   else {
-    address.searchParams.set("new", new URL(link.href).pathname === "/walk-ins/new" ? "walk-in" : "1");
+    address.searchParams.set("new", FORMS[new URL(link.href).pathname] ?? "1");
     for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;
 };
 
-const open = (link) => {
+// The source is what stands in the page, where the address itself does not.
+export const open = (link, source = link) => {
   waiting = null;
   const { pathname, search } = new URL(link.href);
-  htmx.ajax("GET", pathname + search, { source: link, target: "#panel", swap: "innerHTML", push: addressOf(link) });
+  htmx.ajax("GET", pathname + search, { source, target: "#panel", swap: "innerHTML", push: addressOf(link) });
 };
 
 document.addEventListener("click", (event) => {
@@ -178,7 +181,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   perform(wanted);
 });
 
-const markOpen = () => {
+export const markOpen = () => {
   const view = document.getElementById("calendar");
   if (!view) return;
   for (const element of view.querySelectorAll("[data-open]")) element.removeAttribute("data-open");
@@ -199,7 +202,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { elt, parameters } = event.detail;
   if (!elt.matches("[data-keeps-panel]") || !panel.childElementCount) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "customer_id"]) {
+  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "minutes", "customer_id"]) {
     if (query.has(name)) parameters[name] = query.get(name);
   }
 });

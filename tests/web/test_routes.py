@@ -67,6 +67,11 @@ FIELDS = [
     "card_for",
     "who",
     "slot",
+    "from",
+    "to",
+    "mark",
+    "item-1",
+    "version-1",
 ]
 QUERY = [
     "date",
@@ -80,6 +85,7 @@ QUERY = [
     "format",
     "service_id",
     "staff_id",
+    "resource_id",
     "starts_at",
     "customer_id",
     "booking",

@@ -1,6 +1,7 @@
 """Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
 
-from spa_app.services.bookings.booking import ItemRequest, book, move
+from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find_affected
+from spa_app.services.bookings.booking import ItemRequest, book, find_moves, move
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.party import (
     Guest,
@@ -15,15 +16,21 @@ from spa_app.services.bookings.party import (
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
+from spa_app.services.bookings.substitution import Mark, Substitution, apply_substitutes
 from spa_app.services.bookings.walk_in import take_walk_in
 
 __all__ = [
+    "AffectedList",
+    "AffectedVisit",
     "Guest",
     "ItemRequest",
+    "Mark",
     "SeriesDate",
     "SeriesRefusedError",
     "SeriesRequest",
+    "Substitution",
     "add_item",
+    "apply_substitutes",
     "arrive",
     "arrive_party",
     "book",
@@ -37,6 +44,8 @@ __all__ = [
     "complete",
     "complete_party",
     "confirm",
+    "find_affected",
+    "find_moves",
     "find_party_slots",
     "mark_no_show",
     "move",

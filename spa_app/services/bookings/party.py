@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from spa_app import clock
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, Branch, Customer, Party
+from spa_app.models import Booking, Branch, Customer, Party
 from spa_app.services import scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings import progress, reversal
@@ -23,10 +24,13 @@ from spa_app.services.bookings.booking import (
     enter_visit,
     moved_needs,
     replace_places,
+    require_not_over,
     settle_move,
+    times_and_staff,
 )
 from spa_app.services.bookings.visit import list_items, lock_booking, require_status, require_version
-from spa_app.services.scheduling import Need, Placement, Slot, Wish
+from spa_app.services.scheduling import Need, Slot, Wish
+from spa_app.services.scheduling_facts import Absence
 from spa_app.services.scheduling_parties import GuestNeeds, next_slots_together, take_places_together
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
@@ -118,13 +122,16 @@ def move_party(
     actor: Actor,
     staff_id: int | None = None,
     resource_id: int | None = None,
+    item_id: int | None = None,
+    minutes: int | None = None,
     versions: Mapping[int, int] | None = None,
     override_hours: bool = False,
 ) -> int:
     """Move a visit and all of its party that are still to come by the same time, all or none, and return its id.
 
-    ``staff_id`` and ``resource_id`` are for this visit alone, as in :func:`move`. ``versions``: what the caller's
-    screen showed, by visit. Raises what :func:`move` raises, for each of them.
+    ``staff_id``, ``resource_id``, ``item_id`` and ``minutes`` are for this visit alone, as in :func:`move`: where it
+    begins as before, the others stay as they are. ``versions``: what the caller's screen showed, by visit. Raises what
+    :func:`move` raises, for each of them.
     """
     with atomic() as session:
         if override_hours:
@@ -136,13 +143,14 @@ def move_party(
             require_version(one, (versions or {}).get(one.id, one.version))
         branch = session.get_one(Branch, booking.branch_id)
         shift = starts_at - booking.starts_at
-        moving = [one for one in party if one.id == booking_id or (shift and one.status in MOVABLE)]
-        late = [check_start(one.starts_at + shift, actor=actor) for one in moving]
+        require_not_over(list_items(booking_id), actor=actor)
+        moving = [one for one in party if one is booking or (shift and _is_to_come(one))]
         items = [list_items(one.id) for one in moving]
+        late = [check_start(one.starts_at + shift, actor=actor) for one in moving]
         needs = [
-            moved_needs(some, shift, staff_id=staff_id, resource_id=resource_id)
-            if one.id == booking_id
-            else moved_needs(some, shift)
+            moved_needs(some, starts_at, staff_id=staff_id, resource_id=resource_id, item_id=item_id, minutes=minutes)
+            if one is booking
+            else moved_needs(some, one.starts_at + shift)
             for one, some in zip(moving, items, strict=True)
         ]
         placements = take_places_together(
@@ -153,15 +161,20 @@ def move_party(
             override_hours=override_hours,
         )
         treatments.lock_cards(item.treatment_id for some in items for item in some if item.treatment_id)
-        staff_before = [[item.staff_id for item in some] for some in items]
-        _replace_all(items, needs, placements, later=shift > dt.timedelta(), party_id=booking.party_id)
+        before = [times_and_staff(some) for some in items]
+        replace_places(
+            [item for some in items for item in some],
+            [need for some in needs for need in some],
+            [place for placement in placements for place in placement.places],
+            party_id=booking.party_id,
+        )
         for number, one in enumerate(moving):
             settle_move(
                 one,
                 items[number],
                 placements[number],
-                shift=shift,
-                staff_before=staff_before[number],
+                one.starts_at + shift,
+                before=before[number],
                 is_late=late[number],
                 branch=branch,
                 actor=actor,
@@ -175,15 +188,33 @@ def find_party_slots(
     since: dt.datetime,
     limit: int = 5,
     staff_id: int | None = None,
+    resource_id: int | None = None,
+    item_id: int | None = None,
+    minutes: int | None = None,
     only_this: bool = False,
+    absence: Absence | None = None,
 ) -> list[Slot]:
-    """The next times to which :func:`move_party` could move a visit, or (``only_this``) the visit alone. No locks."""
+    """The next starts of a visit from ``since`` on at which :func:`move_party`, asked the same, would find places.
+
+    ``only_this``: where :func:`move` would. ``absence``: who or what is not there; somebody else does what the absent
+    one was to do. Locks nothing, and raises as :func:`find_moves`.
+    """
     booking = db.session.get_one(Booking, booking_id)
-    others = (Booking.party_id == booking.party_id) & Booking.status.in_(MOVABLE) & (Booking.id != booking_id)
-    query = select(Booking).where(others).order_by(Booking.id)
-    moving = [booking, *(() if only_this else db.session.execute(query).scalars())]
+    others = (Booking.party_id == booking.party_id) & (Booking.id != booking_id)
+    party = () if only_this else db.session.execute(select(Booking).where(others).order_by(Booking.id)).scalars().all()
+    moving = [booking, *(one for one in party if _is_to_come(one))]
     shift = since - booking.starts_at
-    needs = [moved_needs(list_items(one.id), shift, staff_id=staff_id if one is booking else None) for one in moving]
+    needs = [
+        moved_needs(
+            list_items(booking_id), since, staff_id=staff_id, resource_id=resource_id, item_id=item_id, minutes=minutes
+        ),
+        *(moved_needs(list_items(one.id), one.starts_at + shift) for one in moving[1:]),
+    ]
+    if absence is not None and absence.staff_id is not None:
+        needs = [
+            [replace(need, staff_id=None) if need.staff_id == absence.staff_id else need for need in some]
+            for some in needs
+        ]
     found = next_slots_together(
         [GuestNeeds(some) for some in needs],
         branch=db.session.get_one(Branch, booking.branch_id),
@@ -191,6 +222,7 @@ def find_party_slots(
         limit=limit,
         party_id=booking.party_id,
         except_booking_ids=[one.id for one in moving],
+        absence=absence,
     )
     # A slot is when the first of them begins.
     wait = booking.starts_at - min(one.starts_at for one in moving)
@@ -251,28 +283,9 @@ def _for_all(booking_id: int, statuses: Sequence[str], act: Callable[[Booking], 
         return booking_id
 
 
-def _replace_all(
-    items: Sequence[Sequence[BookingItem]],
-    needs: Sequence[Sequence[Need]],
-    placements: Sequence[Placement],
-    *,
-    later: bool,
-    party_id: int | None,
-) -> None:
-    """Bring the items of all visits to their new places as if they were one visit's."""
-    together = [
-        one
-        for some, wanted, found in zip(items, needs, placements, strict=True)
-        for one in zip(some, wanted, found.places, strict=True)
-    ]
-    together.sort(key=lambda one: one[0].starts_at)
-    replace_places(
-        [item for item, _need, _place in together],
-        [need for _item, need, _place in together],
-        [place for _item, _need, place in together],
-        later=later,
-        party_id=party_id,
-    )
+def _is_to_come(booking: Booking) -> bool:
+    """Whether a visit goes along with its party to another time: what is over stays where it was."""
+    return booking.status in MOVABLE and max(item.ends_at for item in list_items(booking.id)) > clock.now()
 
 
 def _customers(guests: Sequence[Guest]) -> list[Customer]:

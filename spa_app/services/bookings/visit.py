@@ -1,6 +1,6 @@
 """What every act on a visit begins with: the locked booking, its items and their cards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import BigInteger, bindparam, select
 from sqlalchemy.orm import contains_eager
@@ -49,6 +49,17 @@ def lock_booking(booking_id: int, *, actor: Actor) -> Booking:
         raise NotFoundError("booking_unknown", N_("There is no such visit."))
     actor.require_branch(booking.branch_id)
     return booking
+
+
+def lock_bookings(booking_ids: Iterable[int]) -> Sequence[Booking]:
+    """Lock several bookings, by id, and return them fresh. The caller has seen that they are the actor's to change."""
+    query = (
+        select(Booking)
+        .where(Booking.id.in_(set(booking_ids)))
+        .order_by(Booking.id)
+        .execution_options(populate_existing=True)
+    )
+    return db.session.execute(query.with_for_update()).scalars().all()
 
 
 def require_status(booking: Booking, *allowed: str) -> None:

@@ -115,12 +115,16 @@ def prepare(
     redo: bool,
     found: dict[str, list[FoundCustomer]] | None = None,
     pressed: str = "",
+    minutes: int | None = None,
 ) -> Draft:
     """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted.
 
-    ``found``: who was searched for, by the prefix of the guest.
+    ``found``: who was searched for, by the prefix of the guest. ``minutes``: how much time was drawn for the first
+    service, if no service is named.
     """
     choices = get_choices(branch_id)
+    if minutes is not None:
+        _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
     customers = [_offer(guest, choices) for _prefix, guest in form.everybody]
     chosen = settle_cards(form, redo=redo)
@@ -176,6 +180,21 @@ def search(form: GuestForm, *, choose: bool = True) -> list[FoundCustomer]:
         is_phone = sum(char.isdigit() for char in q) > len(q) // 2
         (form.phone if is_phone else form.full_name).data = q
     return found
+
+
+def _propose_service(form: BookingForm, choices: Choices, minutes: int) -> None:
+    """Choose the one service that takes just so long with the chosen therapist and room; of several, none."""
+    item = form.items[0].form
+    staff, room = item.staff_id.data, item.resource_id.data
+    fitting = [
+        one.id
+        for one in choices.services
+        if one.minutes == minutes
+        and (staff is None or staff in {able.id for able in choices.staff_for(one.id)})
+        and (room is None or room in {place.id for place in choices.resources_for(one.id)})
+    ]
+    if item.service_id.data is None and len(fitting) == 1:
+        item.service_id.data = fitting[0]
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:

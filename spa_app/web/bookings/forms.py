@@ -23,7 +23,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
-from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
+from spa_app.services.bookings.booking import LEAST_MINUTES, MOST_ITEMS, MOST_MINUTES, NOTE_LENGTH
 from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input
@@ -266,16 +266,33 @@ class BookingForm(GuestForm):
         return guest._fields.get(rest)
 
 
+class MinutesField(IntegerField):
+    """How long a service takes; empty: as it is, which the field shows."""
+
+    def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
+        super().__init__(label, validators, **kwargs)
+        self.flags.unmarked = True
+        self.render_kw = {"min": LEAST_MINUTES, "max": MOST_MINUTES, "inputmode": "numeric"}
+
+
 class MoveForm(Form):
-    """Another time, therapist or room for a visit."""
+    """Another time, therapist, room or length for a visit; ``item_id``: the service that the last three are for."""
 
     starts_at = LocalField(_l("Begins"), [InputRequired()], id="move-starts_at")
+    item_id = IdField(_l("Applies to"), [Optional()], id="move-item_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="move-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="move-resource_id")
+    minutes = MinutesField(_l("Minutes"), [Optional()], id="move-minutes")
     override_hours = BooleanField(OVERRIDE_LABEL, id="move-override_hours")
     only_this = BooleanField(_l("Only this visit; the others stay where they are"), id="move-only_this")
     seen = SeenField(id="move-seen")
     version = IntegerField(widget=HiddenInput(), validators=[Optional()], id="move-version")
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """All that it asks for but the time."""
+        asked = (self.item_id, self.staff_id, self.resource_id, self.minutes)
+        return {field.name: field.data for field in asked if field.data is not None}
 
 
 class CancelForm(Form):
@@ -317,6 +334,7 @@ class ItemEditForm(PaymentForm):
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")
+    minutes = MinutesField(_l("Minutes"), [Optional()], id="item-minutes")
     override_hours = BooleanField(OVERRIDE_LABEL, id="item-override_hours")
 
 

@@ -41,7 +41,10 @@ ITEM_ARGS = ("service_id", "staff_id", "resource_id", "treatment_id")
 @bp.get("/bookings/new")
 @roles(*DESK)
 def new() -> ResponseReturnValue:
-    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``."""
+    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``.
+
+    ``minutes``: how long the free time is that was chosen for it; the service that takes just so long is proposed.
+    """
     values = MultiDict(
         (f"items-0-{name}" if name in ITEM_ARGS else name, value)
         for name, value in request.args.items(multi=True)
@@ -53,7 +56,9 @@ def new() -> ResponseReturnValue:
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
     found = {"": search(form)} if form.customer_q.data else None
-    return _render(prepare(form, branch.id, redo=True, found=found), 422 if malformed else 200)
+    text = values.get("minutes", "")
+    minutes = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
+    return _render(prepare(form, branch.id, redo=True, found=found, minutes=minutes), 422 if malformed else 200)
 
 
 @bp.post("/bookings/form")

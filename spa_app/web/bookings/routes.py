@@ -11,6 +11,7 @@ from spa_app import clock
 from spa_app.errors import N_, DomainError, NotAllowedError, NotFoundError
 from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
+from spa_app.queries.roster import list_absences
 from spa_app.services import bookings
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import errors, filters
@@ -18,14 +19,14 @@ from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
 from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
-from spa_app.web.bookings.place import beside, calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
+from spa_app.web.bookings.way_back import way_back
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
 from spa_app.web.security import (
     current_actor,
     current_branch,
-    local_timezone,
     local_today,
     roles,
     signed_in,
@@ -60,8 +61,10 @@ errors.register_way_out("open_booking", "bookings.show", "booking_id")
 @bp.get("/bookings/<int:booking_id>")
 @roles(*EVERYONE)
 def show(booking_id: int) -> ResponseReturnValue:
-    """The visit. A therapist sees those that are theirs."""
-    return answer_visit(require_visit(booking_id))
+    """The visit; a therapist sees theirs. With ``starts_at`` the move to that time (``staff_id``) is filled in."""
+    visit = require_visit(booking_id)
+    wanted = MoveForm(formdata=request.args) if request.args.get("starts_at") else None
+    return answer_visit(visit, move_form=wanted if "move" in visit.actions else None)
 
 
 @bp.post("/bookings/<int:booking_id>/confirm")
@@ -160,7 +163,8 @@ def cancel(booking_id: int) -> ResponseReturnValue:
 def move(booking_id: int) -> ResponseReturnValue:
     """Move to ``starts_at``, ``staff_id``, ``resource_id`` (empty: as it is), unless changed since ``version``.
 
-    A visit of a party takes the others along, unless ``only_this``; ``seen`` is what the screen showed of them.
+    ``item_id``: the service that therapist, room and ``minutes`` are for, in a visit of several. A visit of a party
+    takes the others along to another time, unless ``only_this``; ``seen`` is what the screen showed of them.
     """
     visit = require_visit(booking_id)
     form = MoveForm()
@@ -168,8 +172,7 @@ def move(booking_id: int) -> ResponseReturnValue:
         return answer_visit(visit, 422, move_form=form)
     wanted: dict[str, Any] = {
         "starts_at": form.starts_at.data,
-        "staff_id": form.staff_id.data,
-        "resource_id": form.resource_id.data,
+        **form.place,
         "override_hours": form.override_hours.data,
         "actor": current_actor(),
     }
@@ -276,7 +279,8 @@ def answer_visit(
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
     acts = signed_in().role in DESK
     opened = "move" if move_form else "cancel" if cancel_form else "no-show" if no_show_form else ""
-    if acts and "move" in visit.actions:
+    is_manager = current_actor().is_manager
+    if acts and visit.can_be_moved(by_manager=is_manager):
         move_form = _offer(move_form or _as_it_is(visit), visit)
     return render(
         "bookings/show.html",
@@ -285,7 +289,7 @@ def answer_visit(
         title=visit.customer.full_name,
         visit=visit,
         acts=acts,
-        is_manager=current_actor().is_manager,
+        is_manager=is_manager,
         refusal=refusal,
         opened=opened,
         move_form=move_form,
@@ -294,6 +298,8 @@ def answer_visit(
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
         slots=slots or [],
+        absences=list_absences(visit.id) if acts and visit.can_edit_items else (),
+        affected_url=affected_url,
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
         swap=swap,
@@ -350,7 +356,7 @@ def _refuse(
     )
     if visit.can_change_payment:
         refusal = offer_payments(refusal, visit, error)
-    keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
+    keeps = error.code not in ("changed_meanwhile", "wrong_status", "visit_over")
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None
     no_show_form = no_show_form if keeps and "no-show" in visit.actions else None
@@ -359,7 +365,7 @@ def _refuse(
     named = form._fields.get(error.field or "") if form else None
     if named is not None:
         named.errors = [*named.errors, refusal.message]
-    if move_form:
+    if move_form and error.field not in ("item_id", "minutes"):
         slots = _slots(visit, move_form)
     if is_partial():
         refresh("bookings-changed")
@@ -381,18 +387,12 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
         words += " " + _("A fee of %(amount)s is charged.", amount=filters.money(visit.invoice.total_amount))
     undo, fields = UNDO.get(action), {}
     if action == "move" and visit is not None and before is not None:
-        undo = "move"
-        fields = {
-            "starts_at": format_local(before.starts_at, local_timezone()),
-            "staff_id": str(before.items[0].staff_id),
-            "version": str(visit.version),
-        }
-        if [one.starts_at for one in visit.mates] != [one.starts_at for one in before.mates]:
-            fields["seen"] = " ".join(f"{mate.booking_id}.{mate.version}" for mate in visit.mates)
-        elif visit.mates:
-            fields["only_this"] = "y"
-        if len(before.items) == 1 and len(before.items[0].resources) == 1:
-            fields["resource_id"] = str(before.items[0].resources[0][0])
+        for old, new in zip(before.items, visit.items, strict=True):
+            if old.minutes != new.minutes:
+                length = filters.minutes(new.minutes)
+                words = _("%(service)s now takes %(length)s.", service=new.service_name, length=length)
+        fields = way_back(before, visit) or {}
+        undo = "move" if fields and visit.can_be_moved(by_manager=current_actor().is_manager) else None
     if undo is None:
         toast(words)
         return
@@ -404,26 +404,10 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
 def _slots(visit: Visit, form: MoveForm) -> list[Slot]:
     """When the visit, or the whole party, could take place instead."""
     since = max(form.starts_at.data, clock.now())
-    if visit.party_id is not None:
-        return bookings.find_party_slots(
-            visit.id, since=since, limit=SLOTS, staff_id=form.staff_id.data, only_this=not moves_all(visit, form)
-        )
-    return find_slots(
-        _wishes(visit, form.staff_id.data),
-        branch_id=visit.branch_id,
-        since=since,
-        limit=SLOTS,
-        except_booking_id=visit.id,
-    )
-
-
-def _wishes(visit: Visit, staff_id: int | None) -> list[Wish]:
-    """The visit's services, each with the therapist whom a move to ``staff_id`` would give it."""
-    first = visit.items[0].staff_id
-    return [
-        Wish(item.service_id, staff_id if staff_id and item.staff_id == first else item.staff_id)
-        for item in visit.items
-    ]
+    if visit.party_id is None:
+        return bookings.find_moves(visit.id, since=since, limit=SLOTS, **form.place)
+    only_this = not moves_all(visit, form)
+    return bookings.find_party_slots(visit.id, since=since, limit=SLOTS, only_this=only_this, **form.place)
 
 
 def _as_it_is(visit: Visit) -> MoveForm:
@@ -436,10 +420,15 @@ def _as_it_is(visit: Visit) -> MoveForm:
 
 def _offer(form: MoveForm, visit: Visit) -> MoveForm:
     choices = get_choices(visit.branch_id)
-    first = visit.items[0]
-    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(first.service_id)], none=_("As it is"))
+    services = {item.service_id for item in visit.items}
+    form.item_id.offer([(item.id, item.service_name) for item in visit.items], none=_("The whole visit"))
+    form.staff_id.offer(
+        [(one.id, one.full_name) for one in choices.staff if not services.isdisjoint(one.service_ids)],
+        none=_("As it is"),
+    )
+    rooms = {one.id for service_id in services for one in choices.resources_for(service_id)}
     form.resource_id.offer(
-        [(one.id, one.name) for one in choices.resources_for(first.service_id)], none=_("As it is, if free")
+        [(one.id, one.name) for one in choices.resources if one.id in rooms], none=_("As it is, if free")
     )
     # The version that the user has seen: after a refusal they see the fresh one.
     form.version.data, form.version.raw_data = visit.version, None

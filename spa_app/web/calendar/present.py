@@ -14,6 +14,7 @@ from spa_app.queries.parties import GIVEN_UP
 from spa_app.queries.roster import Blocked
 from spa_app.web.calendar.layout import (
     ROWS_PER_HOUR,
+    ROWS_PER_SLOT,
     Cell,
     Frame,
     closed_cells,
@@ -30,7 +31,10 @@ SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--mediu
 
 @dataclass(frozen=True, slots=True)
 class BlockView:
-    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight."""
+    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight.
+
+    ``drag`` is for those that can be moved: item, version of the visit, and how many minutes into the visit it begins.
+    """
 
     dom_id: str
     block: Block
@@ -39,6 +43,7 @@ class BlockView:
     ends: str
     label: str
     flags: tuple[tuple[str, str], ...]
+    drag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class ColumnView:
 
     ``off`` are the stretches in which a therapist is not on shift.
 
-    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
+    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word. ``away_url`` is for the day
+    on which they are absent, or the room is closed.
     """
 
     id: int
@@ -78,6 +84,7 @@ class ColumnView:
     tail: str
     count: int
     new_url: str
+    away_url: str
     off: tuple[str, ...]
     cells: tuple[BlockView | SlotView | BlockedView, ...]
 
@@ -91,6 +98,7 @@ class GridView:
     closed: tuple[str, ...]
     columns: tuple[ColumnView, ...]
     now_row: int | None
+    step: int = ROWS_PER_SLOT  # what is dragged stops at each so many rows
 
 
 def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, str]) -> GridView:
@@ -98,7 +106,7 @@ def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, st
     spans = [*day.open_periods, *((block.occupied_from, block.occupied_to) for block in day.blocks)]
     frame = frame_of(day.begins_at, day.ends_at, spans)
     zone = ZoneInfo(day.timezone)
-    view_of = _viewer(day, frame, zone)
+    view_of = _viewer(day, frame, zone, movable_since=now if can_book else None)
     columns = tuple(_column(day, column, frame, zone, view_of, now, can_book, extra) for column in day.columns)
     shown_until = frame.instant(frame.rows)
     return GridView(
@@ -184,6 +192,7 @@ def _column(
         tail=tail,
         count=len(blocks),
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
+        away_url=f"/affected?{who}={column.id}&date={day.date.isoformat()}",
         off=tuple(_classes(cell) for period in day.open_periods for cell in off_cells(frame, period, at_work))
         if shifts is not None
         else (),
@@ -210,7 +219,9 @@ def _blocked_view(one: Blocked, column: Column, frame: Frame, zone: ZoneInfo, da
     )
 
 
-def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], BlockView]:
+def _viewer(
+    day: Day, frame: Frame | None, zone: ZoneInfo, *, movable_since: dt.datetime | None = None
+) -> Callable[[Block], BlockView]:
     statuses = {
         "pending": _("Tentative"),
         "confirmed": _("Confirmed"),
@@ -223,7 +234,7 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
     allergy, note = _("Allergy"), _("Note")
 
     def view(block: Block) -> BlockView:
-        flags = tuple((flag, words[flag]) for flag in _flags(block))
+        flags = tuple((flag, words[flag]) for flag in _flags(block, day))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
         said = [
             f"{starts}–{ends}",
@@ -248,14 +259,23 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
             ends=ends,
             label=", ".join(said),
             flags=flags,
+            drag=_drag(block) if movable_since and block.ends_at > movable_since else "",
         )
 
     return view
 
 
+def _drag(block: Block) -> str:
+    if block.status not in ("pending", "confirmed"):
+        return ""
+    return f"{block.item_id}.{block.version}.{(block.starts_at - block.visit_starts_at) // dt.timedelta(minutes=1)}"
+
+
 def flag_words() -> dict[str, str]:
     """What each flag of a block means, in the order of the legend."""
     return {
+        "away": _("Needs another therapist"),
+        "closed": _("Needs another room"),
         "allergy": _("Allergy"),
         "arrived": _("Arrived"),
         "unpaid": _("To pay"),
@@ -270,11 +290,13 @@ def flag_words() -> dict[str, str]:
     }
 
 
-def _flags(block: Block) -> list[str]:
+def _flags(block: Block, day: Day) -> list[str]:
     card = "last" if block.last_session else "card" if block.on_card else None
     return [
         flag
         for flag, holds in (
+            ("away", block.item_id in day.without_therapist),
+            ("closed", block.item_id in day.without_room),
             ("allergy", bool(block.allergies)),
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),

@@ -24,7 +24,8 @@ bp = Blueprint("calendar", __name__)
 register_way_out("calendar", "calendar.day")
 
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
-PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
+OF_THE_DAY = {"block": "/blocks", "absence": "/affected"}  # forms in the panel that are about the calendar's date
+PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "minutes", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
 
 
@@ -33,7 +34,8 @@ NOBODY = -1  # a therapist's login without a therapist behind it: an empty calen
 def day() -> ResponseReturnValue:
     """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
 
-    ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
+    ``booking``, or ``new`` (``walk-in``, ``block``, ``absence`` for those forms) with ``starts_at`` and the like, says
+    what is in the side panel.
     """
     return _answer(asked_for(), "calendar/_main.html")
 
@@ -135,6 +137,8 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
+        if args["new"] in OF_THE_DAY:
+            return f"{OF_THE_DAY[args['new']]}?{urlencode({**said, 'date': asked.date.isoformat()})}"
         place = "/walk-ins/new" if args["new"] == "walk-in" else "/bookings/new"
         return f"{place}?{urlencode({**asked.booking, **said})}"
     return None

@@ -6,6 +6,7 @@ import pytest
 
 from spa_app.models import Booking, Customer, Party
 from spa_app.services import bookings
+from spa_app.services.bookings import ItemRequest
 from spa_app.web.times import format_local
 from tests.factories import (
     TIMEZONE,
@@ -19,7 +20,7 @@ from tests.factories import (
     tomorrow_at,
 )
 from tests.services.checks import rows
-from tests.web.visits import HTMX, error_at, get, nothing_stored, post, text_of, visit_fields
+from tests.web.visits import HTMX, error_at, get, nothing_stored, post, text_of, undo_in, visit_fields
 
 
 @pytest.fixture
@@ -221,10 +222,66 @@ def test_where_the_party_does_not_fit_times_for_all_are_offered(desk, spa, party
     assert 'name="only_this" value="y"' not in answer.text
 
 
-def test_undo_of_a_move_brings_all_back(desk, spa, party):
+def plan():
+    return rows("SELECT booking_id, staff_id, starts_at, ends_at FROM booking_items ORDER BY id")
+
+
+@pytest.mark.parametrize(
+    ("drop", "moved"),
+    [
+        ({"starts_at": "12:00"}, 2),
+        ({"starts_at": "12:00", "staff": True}, 2),
+        ({"starts_at": "12:00", "only_this": "y"}, 1),
+        ({"starts_at": "10:00", "staff": True}, 1),
+        ({"starts_at": "10:00", "minutes": 90}, 1),
+        ({"starts_at": "12:00", "minutes": 90, "staff": True}, 2),
+    ],
+)
+def test_what_is_dragged_takes_the_others_along_in_time_only_and_is_taken_back(desk, spa, party, drop, moved):
+    third = make_staff(spa.branch, [spa.facial])
+    first, _second = party
+    before = plan()
+    ((item,),) = rows("SELECT id FROM booking_items WHERE booking_id = :id", id=first)
+    fields = {**drop, "starts_at": local(spa, drop["starts_at"]), "item_id": item, "version": 1}
+    if fields.pop("staff", False):
+        fields["staff_id"] = third
+
+    answer = post(desk, f"/bookings/{first}/move", HTMX, **fields)
+
+    assert answer.status_code == 200
+    assert sum(old != new for old, new in zip(before, plan(), strict=True)) == moved
+    where, back = undo_in(answer)
+    assert desk.post(where, data=back, headers=HTMX).status_code == 200
+    assert plan() == before
+    assert rows("SELECT version FROM bookings ORDER BY id") == [(3,), (3 if moved == 2 else 1,)]
+
+
+def test_a_move_is_not_taken_back_over_what_another_desk_did_with_the_others(desk, spa, party):
     first, second = party
     answer = post(desk, f"/bookings/{first}/move", HTMX, starts_at=local(spa, "12:00"))
-    assert f"{second}.2" in answer.text + str(answer.headers)
+    bookings.move(second, starts_at=tomorrow_at(spa.branch, "12:15"), actor=spa.receptionist)
+
+    where, back = undo_in(answer)
+    with nothing_stored():
+        assert desk.post(where, data=back, headers=HTMX).status_code == 409
+
+
+def test_the_times_that_are_offered_keep_what_was_asked_of_one_visit(desk, spa, party):
+    first, second = party
+    ((busy,),) = rows("SELECT staff_id FROM booking_items WHERE booking_id = :id", id=second)
+    make_booking(spa, ItemRequest(spa.consultation, busy), starts_at=tomorrow_at(spa.branch, "12:00"))
+    ((item,),) = rows("SELECT id FROM booking_items WHERE booking_id = :id", id=first)
+    wanted = {"item_id": item, "minutes": 90, "version": 1}
+
+    answer = post(desk, f"/bookings/{first}/move", HTMX, starts_at=local(spa, "11:30"), **wanted)
+
+    assert answer.status_code == 409
+    offered = re.findall(r'<form[^>]*action="/bookings/\d+/move".*?</form>', answer.text, re.S)
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', offered[0]))
+    assert fields["starts_at"] == local(spa, "12:30")
+    assert (fields["item_id"], fields["minutes"], fields["seen"]) == (str(item), "90", f"{second}.1")
+    assert desk.post(f"/bookings/{first}/move", data=fields).status_code == 303
+    assert [ends for *_, ends in plan()[:2]] == [tomorrow_at(spa.branch, one) for one in ("14:00", "13:30")]
 
 
 def test_all_arrive_start_are_completed_and_checked_out_one_after_the_other(desk, spa):

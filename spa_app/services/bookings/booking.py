@@ -407,7 +407,9 @@ def replace_places(
         if step is None:
             raise SlotTakenError(
                 "guests_cross",
-                N_("One therapist would have these guests in another order. Move them first, then change how long."),
+                N_(
+                    "A therapist would then have these guests in another order. Move them first, then change the length."
+                ),
                 field="minutes",
             )
         waiting.remove(step)

@@ -1,8 +1,9 @@
 """Visits, from booking to undoing: asks scheduling for places, treatments for sessions and billing for invoices."""
 
 from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find_affected
-from spa_app.services.bookings.booking import ItemRequest, book, find_moves, move
+from spa_app.services.bookings.booking import ItemRequest, book
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
+from spa_app.services.bookings.moving import find_moves, move
 from spa_app.services.bookings.party import (
     Guest,
     arrive_party,

@@ -21,13 +21,10 @@ from spa_app.services.bookings.booking import (
     MOST_ITEMS,
     ItemRequest,
     add_resources,
-    check_minutes,
     check_start,
     record_override,
-    replace_places,
-    require_not_over,
-    take_places_anew,
 )
+from spa_app.services.bookings.moving import check_minutes, replace_places, require_not_over, take_places_anew
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Need, Placement
 from spa_app.services.transaction import atomic

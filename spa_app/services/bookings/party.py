@@ -22,6 +22,8 @@ from spa_app.services.bookings.booking import (
     ItemRequest,
     check_start,
     enter_visit,
+)
+from spa_app.services.bookings.moving import (
     moved_needs,
     replace_places,
     require_not_over,

@@ -23,7 +23,8 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
-from spa_app.services.bookings.booking import LEAST_MINUTES, MOST_ITEMS, MOST_MINUTES, NOTE_LENGTH
+from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
+from spa_app.services.bookings.moving import LEAST_MINUTES, MOST_MINUTES
 from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input

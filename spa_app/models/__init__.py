@@ -7,12 +7,24 @@ from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
-from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, BranchException, StaffShift
+from spa_app.models.schedule import (
+    RESOURCE_KINDS,
+    STAFF_KINDS,
+    BlockedTime,
+    BranchException,
+    DraftShift,
+    RosterWeek,
+    ShiftTemplate,
+    ShiftTemplatePeriod,
+    StaffShift,
+)
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
+from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "EVERY_DAY",
     "PAYMENT_METHODS",
     "RESOURCE_KINDS",
     "ROLES",
@@ -29,6 +41,7 @@ __all__ = [
     "BranchHours",
     "Customer",
     "CustomerTreatment",
+    "DraftShift",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",
@@ -43,13 +56,18 @@ __all__ = [
     "PlanItem",
     "Resource",
     "ResourceType",
+    "RosterWeek",
     "Service",
     "ServiceResource",
+    "ShiftTemplate",
+    "ShiftTemplatePeriod",
     "Staff",
     "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
     "User",
     "UserBranch",
+    "WaitlistEntry",
+    "WaitlistService",
     "derive_status",
 ]

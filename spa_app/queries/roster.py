@@ -14,37 +14,41 @@ from spa_app.models import BlockedTime, BookingItem, BookingItemResource, Resour
 Period = tuple[dt.datetime, dt.datetime]
 MOST_BLOCKS = 100
 
-# All that a day shows of it, in one statement: a page of a few milliseconds can afford no more.
-_DAY = text(
+# All that a calendar shows of it, in one statement: a page of a few milliseconds can afford no more.
+_DAYS = text(
     """
-    SELECT 'exception' AS what, CAST(NULL AS bigint) AS id, CAST(NULL AS bigint) AS column_id, opens_at, closes_at,
-           CAST(NULL AS timestamptz) AS starts_at, CAST(NULL AS timestamptz) AS ends_at, '' AS kind, reason
-    FROM branch_exceptions WHERE branch_id = :branch_id AND happens_on = :date
+    SELECT 'exception' AS what, CAST(NULL AS bigint) AS id, CAST(NULL AS bigint) AS column_id, happens_on AS date,
+           opens_at, closes_at, CAST(NULL AS timestamptz) AS starts_at, CAST(NULL AS timestamptz) AS ends_at,
+           '' AS kind, reason
+    FROM branch_exceptions WHERE branch_id = :branch_id AND happens_on BETWEEN :first AND :last
     UNION ALL
-    SELECT CASE WHEN works_on = :date THEN 'shift' ELSE 'week' END, NULL, s.id, h.starts_at, h.ends_at, NULL, NULL,
-           '', ''
+    SELECT 'shift', NULL, s.id, works_on, h.starts_at, h.ends_at, NULL, NULL, '', ''
     FROM staff_shifts h JOIN staff s ON s.id = h.staff_id
     WHERE s.branch_id = :branch_id AND works_on BETWEEN :monday AND :sunday AND :by = 'therapist'
     UNION ALL
-    SELECT 'block', x.id, coalesce(s.id, r.id), NULL, NULL, x.starts_at, x.ends_at, x.kind, x.reason
+    SELECT 'shift', NULL, s.id, monday, NULL, NULL, NULL, NULL, '', ''
+    FROM roster_weeks w JOIN staff s ON s.branch_id = w.branch_id
+    WHERE w.branch_id = :branch_id AND w.monday = :monday AND w.published_at IS NOT NULL AND :by = 'therapist'
+    UNION ALL
+    SELECT 'block', x.id, coalesce(s.id, r.id), NULL, NULL, NULL, x.starts_at, x.ends_at, x.kind, x.reason
     FROM blocked_times x LEFT JOIN staff s ON s.id = x.staff_id LEFT JOIN resources r ON r.id = x.resource_id
     WHERE coalesce(s.branch_id, r.branch_id) = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
       AND (x.staff_id IS NOT NULL) = (:by = 'therapist')
     UNION ALL
-    SELECT 'without-therapist', i.id, NULL, NULL, NULL, NULL, NULL, '', ''
+    SELECT 'without-therapist', i.id, NULL, NULL, NULL, NULL, NULL, NULL, '', ''
     FROM blocked_times x JOIN staff s ON s.id = x.staff_id JOIN booking_items i ON i.staff_id = x.staff_id
     WHERE s.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
       AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)
       AND i.booking_status IN ('pending', 'confirmed')
     UNION ALL
-    SELECT 'without-room', u.booking_item_id, NULL, NULL, NULL, NULL, NULL, '', ''
+    SELECT 'without-room', u.booking_item_id, NULL, NULL, NULL, NULL, NULL, NULL, '', ''
     FROM blocked_times x JOIN resources r ON r.id = x.resource_id
     JOIN booking_item_resources u ON u.resource_id = x.resource_id
     JOIN booking_items i ON i.id = u.booking_item_id
     WHERE r.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
       AND u.occupies AND u.occupied && tstzrange(x.starts_at, x.ends_at)
       AND i.booking_status IN ('pending', 'confirmed')
-    ORDER BY 6, 4, 2
+    ORDER BY 7, 5, 2
     """
 )
 
@@ -63,12 +67,15 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class DayRoster:
-    """``open_periods``: the exception's, None on a usual day. ``shifts``: by therapist, but for who works always.
+    """What is particular to a day.
 
-    ``without_therapist`` and ``without_room`` are the items of upcoming visits that lie in an absence marked over them.
+    ``open_periods``: the exception's, None on a usual day, and ``reason`` says why. ``shifts``: by therapist, but for
+    who works always. ``without_therapist`` and ``without_room`` are the items of upcoming visits that lie in an absence
+    marked over them.
     """
 
     open_periods: tuple[Period, ...] | None
+    reason: str
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]
     blocked: tuple[Blocked, ...]
     without_therapist: frozenset[int]
@@ -93,34 +100,49 @@ class BlockRow:
     affected: int
 
 
-def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], timezone: str) -> DayRoster:
-    """The day's exception, shifts and blocked times, in one statement."""
+def get_rosters(
+    branch_id: int, dates: Sequence[dt.date], by: Literal["therapist", "room"], timezone: str
+) -> list[DayRoster]:
+    """Exception, shifts and blocked times of each of ``dates``, which lie in one week; in one statement."""
+    values = {
+        "branch_id": branch_id,
+        "first": dates[0],
+        "last": dates[-1],
+        "by": by,
+        "begins_at": clock.day_bounds(dates[0], timezone)[0],
+        "ends_at": clock.day_bounds(dates[-1], timezone)[1],
+    }
+    rows = db.session.execute(_DAYS, {**values, **week_of(dates[0])}).all()
+    return [_roster_of(date, rows, timezone) for date in dates]
+
+
+def _roster_of(date: dt.date, rows: Sequence[Any], timezone: str) -> DayRoster:
     begins_at, ends_at = clock.day_bounds(date, timezone)
-    values = {"branch_id": branch_id, "date": date, "by": by, "begins_at": begins_at, "ends_at": ends_at}
     special: list[Period] | None = None
+    reason = ""
     shifts: dict[int, list[Period]] = {}
     blocked = []
     without: dict[str, set[int]] = {"without-therapist": set(), "without-room": set()}
-    for what, id_, column, opens, closes, starts, ends, kind, reason in db.session.execute(
-        _DAY, {**values, **week_of(date)}
-    ):
+    for what, id_, column, on, opens, closes, starts, ends, kind, why in rows:
         if what == "block":
-            blocked.append(Blocked(id_, column, max(starts, begins_at), min(ends, ends_at), kind, reason))
+            if starts < ends_at and ends > begins_at:
+                blocked.append(Blocked(id_, column, max(starts, begins_at), min(ends, ends_at), kind, why))
             continue
         if what in without:
             without[what].add(id_)
             continue
-        period = None
-        if opens is not None:
-            period = (clock.at_local(date, opens, timezone), clock.at_local(date, closes, timezone))
-        if what == "exception":
-            special = [*(special or []), *([period] if period else [])]
+        # A shift on any day of the week, or its published roster, says that on the others they do not work.
+        periods = shifts.setdefault(column, []) if what == "shift" else []
+        if on != date:
             continue
-        mine = shifts.setdefault(column, [])
-        if what == "shift" and period:
-            mine.append(period)
+        if what == "exception":
+            special = periods = special or []
+            reason = reason or why
+        if opens is not None:
+            periods.append((clock.at_local(date, opens, timezone), clock.at_local(date, closes, timezone)))
     return DayRoster(
         tuple(special) if special is not None else None,
+        reason,
         tuple((one, tuple(periods)) for one, periods in sorted(shifts.items())),
         tuple(blocked),
         frozenset(without["without-therapist"]),
@@ -129,7 +151,7 @@ def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], 
 
 
 def week_of(date: dt.date) -> dict[str, dt.date]:
-    """The Monday and Sunday of a date's week: a therapist with no shift in it works whenever the branch is open."""
+    """The Monday and Sunday of a date's week, by which rosters are made."""
     monday = date - dt.timedelta(days=date.weekday())
     return {"monday": monday, "sunday": monday + dt.timedelta(days=6)}
 
@@ -143,6 +165,17 @@ def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
         .limit(MOST_BLOCKS)
     )
     return [BlockRow(*row) for row in db.session.execute(query)]
+
+
+def get_blocked(block_id: int, branch_id: int) -> BlockedTime | None:
+    """A blocked time of the branch, or None."""
+    query = (
+        select(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.id == block_id)
+    )
+    return db.session.execute(query).scalar()
 
 
 def list_absences(booking_id: int) -> list[BlockRow]:

@@ -19,7 +19,7 @@ from spa_app.models import (
     Resource,
     Staff,
 )
-from spa_app.services import audit
+from spa_app.services import audit, holds
 from spa_app.services.actor import Actor
 from spa_app.services.availability import Span
 from spa_app.services.scheduling import lock_rows
@@ -60,6 +60,8 @@ def block_time(
             raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
         lock_rows(type(owner), [owner.id])
         span = Span(starts_at, ends_at)
+        is_staff = isinstance(owner, Staff)
+        holds.end_lapsed_at(span, [owner.id] if is_staff else [], [] if is_staff else [owner.id])
         if not over_visits:
             _check_free(owner, span)
         block = BlockedTime(

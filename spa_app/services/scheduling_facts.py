@@ -31,17 +31,22 @@ _TEAM = text(
     """
 ).bindparams(bindparam("services", type_=_IDS))
 
+# A place that was only held, and for which the time has passed, is free: who takes it ends the hold.
 _BUSY = text(
     """
+    WITH free AS MATERIALIZED (
+        SELECT ARRAY(SELECT id FROM bookings WHERE status = 'pending' AND held_until <= :now)
+               || CAST(:leave_out AS bigint[]) AS ids)
     SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason,
            CAST(NULL AS bigint) AS party_id, 1 AS place
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_id <> ALL(:leave_out)
+      AND (booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[]))) IS NOT TRUE
     UNION ALL
     SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '', party_id, place FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = ANY(:leave_out))
+      AND booking_item_id NOT IN (SELECT id FROM booking_items
+                                  WHERE booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[])))
       AND party_id IS DISTINCT FROM COALESCE(CAST(:party AS bigint), 0)
     UNION ALL
     SELECT 's', staff_id, starts_at, ends_at, kind, reason, NULL, 1 FROM blocked_times
@@ -63,6 +68,9 @@ _HOURS = text(
     UNION ALL
     SELECT 'shift', staff_id, works_on, starts_at, ends_at, '' FROM staff_shifts
     WHERE staff_id = ANY(:staff) AND works_on BETWEEN :first AND :last
+    UNION ALL
+    SELECT 'roster', NULL, monday, NULL, NULL, '' FROM roster_weeks
+    WHERE branch_id = :branch AND monday BETWEEN :first AND :last AND published_at IS NOT NULL
     ORDER BY 4
     """
 ).bindparams(bindparam("staff", type_=_IDS))
@@ -86,8 +94,8 @@ class Taken:
 class Hours:
     """When the branch is open and its therapists are at work, from a Monday to a Sunday.
 
-    ``reasons``: why the branch keeps other hours, by date. Therapists without a shift in a week are at work in its
-    opening hours.
+    ``reasons``: why the branch keeps other hours, by date. Therapists without a shift in a week whose roster was never
+    published are at work in its opening hours.
     """
 
     opened: list[Span]
@@ -153,6 +161,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
     exceptions: dict[dt.date, list[tuple[dt.time, dt.time]]] = {}
     reasons: dict[dt.date, str] = {}
     shifts: dict[tuple[int, dt.date], list[Span]] = defaultdict(list)
+    published: set[dt.date] = set()
 
     def span(date: dt.date, begins: dt.time, ends: dt.time) -> Span:
         return Span(clock.at_local(date, begins, branch.timezone), clock.at_local(date, ends, branch.timezone))
@@ -160,6 +169,8 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
     for what, id_, date, begins, ends, reason in db.session.execute(_HOURS, values):
         if what == "week":
             week[id_].append((begins, ends))
+        elif what == "roster":
+            published.add(date)
         elif what == "shift":
             shifts[id_, date - dt.timedelta(days=date.weekday())].append(span(date, begins, ends))
         else:
@@ -175,7 +186,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
         this_week = [span(day, *hours) for day in days for hours in exceptions.get(day, week[day.weekday()])]
         opened += this_week
         for one, spans in at_work.items():
-            spans += shifts.get((one, begin), this_week)
+            spans += shifts.get((one, begin), [] if begin in published else this_week)
     return Hours(union(opened), {one: union(spans) for one, spans in at_work.items()}, reasons)
 
 
@@ -188,7 +199,7 @@ def load_busy(
     except_party_id: int | None = None,
     absence: Absence | None = None,
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visits ``except_booking_ids``. One statement.
+    """What is taken within ``whole``, but for the visits ``except_booking_ids`` and lapsed holds. One statement.
 
     ``except_party_id``: nor are the rooms of that party busy, which its guests may share. ``absence`` counts as
     blocked, whether it is recorded or not.
@@ -202,6 +213,7 @@ def load_busy(
         "upper": whole.upper,
         "leave_out": list(except_booking_ids),
         "party": except_party_id,
+        "now": clock.now(),
     }
     for whose, one, lower, upper, *what in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), *what))

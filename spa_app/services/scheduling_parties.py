@@ -15,7 +15,7 @@ from spa_app import clock
 from spa_app.errors import N_, DomainError, InvalidError, NotFoundError, SlotTakenError, WayOut
 from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Resource, Staff
-from spa_app.services import availability, scheduling
+from spa_app.services import availability, holds, scheduling
 from spa_app.services.availability import Facts, Span, Task
 from spa_app.services.availability_together import Rooms, SharedPlace, choose_together, possible_starts_together
 from spa_app.services.scheduling import (
@@ -96,23 +96,25 @@ def take_places_together(
     starts, ends = plan.starts_at, max(need.ends_at for need in plan.needs)
     first, last = (clock.local_date(one, branch.timezone) for one in (starts, ends))
     day = Span(*clock.day_bounds(first, branch.timezone))
-    whole = Span(
-        min(day.lower, *(need.occupied.lower for need in plan.needs)),
-        max(day.upper, *(need.occupied.upper for need in plan.needs)),
-    )
+    takes = Span(min(need.occupied.lower for need in plan.needs), max(need.occupied.upper for need in plan.needs))
+    whole = Span(min(day.lower, takes.lower), max(day.upper, takes.upper))
     hours = load_hours(branch, first, last, staff_ids)
-    is_open = availability.is_within(Span(starts, ends), hours.opened)
-    if not is_open and not override_hours:
-        raise closed_error(branch, first, hours)
     while True:
+        is_open = availability.is_within(Span(starts, ends), hours.opened)
+        if not is_open and not override_hours:
+            raise closed_error(branch, first, hours)
         busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=except_booking_ids, except_party_id=party_id)
         facts = make_facts(whole, hours, busy)
         chosen = _choose(plan, facts, starts, plan.rooms(whole), availability.booked_within(facts, day))
         if chosen is None:
             raise _refusal(plan, facts, busy)
-        lock_rows(Staff, (place.staff_id for some in chosen for place in some))
-        lock_rows(Resource, (seat.resource_id for some in chosen for place in some for seat in place.seats))
-        if _is_still_free(plan, chosen, whole, hours):
+        staff = {place.staff_id for some in chosen for place in some}
+        rooms = {seat.resource_id for some in chosen for place in some for seat in place.seats}
+        lock_rows(Staff, staff)
+        lock_rows(Resource, rooms)
+        holds.end_lapsed_at(takes, staff, rooms)
+        chosen_by, hours = hours, load_hours(branch, first, last, staff_ids)
+        if hours == chosen_by and _is_still_free(plan, chosen, whole, hours):
             return [
                 _placement(plan, tasks, places, hours, is_open=is_open)
                 for tasks, places in zip(plan.tasks, chosen, strict=True)

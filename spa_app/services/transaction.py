@@ -1,8 +1,10 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
-Locks are taken in one order everywhere: idempotency key → booking → staff by id → resources by id → treatments by id →
-invoice → customer → invoice counter. Lock before you check. One stands aside: whoever books for a new customer on a
-shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits for one.
+Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
+id → lapsed holds by id → treatments by id → invoice → customer → invoice counter. Lock before you check. (A lapsed hold
+is a booking too, but nobody who has one locked waits for a therapist.) One stands aside: whoever books for a new
+customer on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits
+for one.
 """
 
 import random
@@ -26,6 +28,11 @@ Result = TypeVar("Result")
 ATTEMPTS = 5
 OTHER_SLOT = WayOut("choose_slot", N_("Choose another time"))
 
+
+def _changed() -> ConflictError:
+    return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
+
+
 # constraint name → what the user is told. A constraint that is not here is a bug when it fires, and shows as one.
 CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ex_booking_items_staff": lambda: SlotTakenError(
@@ -39,6 +46,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     ),
     "tr_bookings_version": lambda: ConflictError(
         "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
+    ),
+    "uq_bookings_live_waitlist_entry": lambda: ConflictError(
+        "entry_has_place", N_("A place was just held or booked for this customer's entry on the waitlist.")
     ),
     "uq_treatment_entries_live_punch": lambda: ConflictError(
         "already_punched", N_("A session was already punched for this visit. Nothing was taken twice.")
@@ -63,6 +73,15 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         ways_out=(WayOut("share_phone", N_("They share this phone")),),
     ),
     "ck_customers_phone_e164": lambda: InvalidError("phone_invalid", N_("This is not a phone number."), field="phone"),
+    "ex_draft_shifts_overlap": _changed,
+    "ex_staff_shifts_overlap": _changed,
+    "uq_shift_templates_branch_id_name": lambda: ConflictError(
+        "name_taken", N_("Something here already has this name."), field="name"
+    ),
+    "uq_resources_branch_id_name": lambda: ConflictError(
+        "name_taken", N_("Something here already has this name."), field="name"
+    ),
+    "uq_services_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
     "uq_users_username": lambda: ConflictError(
         "username_taken", N_("Another user already has this name."), field="username"
     ),
@@ -163,7 +182,7 @@ def _busy() -> ConflictError:
 
 def _as_refusal(error: BaseException) -> DomainError | None:
     if isinstance(error, StaleDataError):
-        return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
+        return _changed()
     if not isinstance(error, DBAPIError):
         return None
     if isinstance(error.orig, (pg.LockNotAvailable, pg.QueryCanceled)):

@@ -10,12 +10,17 @@ from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
+from spa_app.web.bookings import slots as _slots  # noqa: F401 - its route
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
+from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
+from spa_app.web.rosters import routes as rosters
+from spa_app.web.setup import frame as setup
 from spa_app.web.treatments import routes as treatments
+from spa_app.web.waitlist import routes as waitlist
 
 AREAS = (
     affected,
@@ -27,9 +32,12 @@ AREAS = (
     health,
     invoices,
     reports,
+    rosters,
     series,
+    setup,
     sheet,
     treatments,
+    waitlist,
     walk_in,
 )
 

@@ -13,7 +13,7 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Customer, JobRun
-from spa_app.services import billing, blocks, bookings, payments, rosters
+from spa_app.services import billing, blocks, bookings, payments, rosters, shift_templates
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.idempotency import once
 from spa_app.services.transaction import atomic
@@ -69,12 +69,20 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _waitlist(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
         session.add_all(
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
         )
+
+
+def _waitlist(spa: factories.Spa) -> None:
+    entry = factories.make_entry(spa, staff_id=spa.therapists[0], from_time=dt.time(9), until_time=dt.time(12))
+    factories.make_entry(spa, spa.facial, spa.consultation)
+    starts_at = factories.tomorrow_at(spa.branch, "16:00")
+    bookings.hold_place(entry, starts_at=starts_at, staff_id=spa.therapists[1], actor=spa.receptionist)
 
 
 def _schedules(spa: factories.Spa) -> None:
@@ -92,6 +100,14 @@ def _schedules(spa: factories.Spa) -> None:
         reason="Staff day",
         actor=spa.manager,
     )
+    monday = dt.date(2026, 3, 9)
+    for week in range(2):
+        about = {"branch_id": spa.branch, "monday": monday + dt.timedelta(weeks=week), "actor": spa.manager}
+        halves = [(dt.time(8), dt.time(12)), (dt.time(13), dt.time(17))]
+        rosters.plan_cells(cells=[rosters.Cell(spa.therapists[0], 0)], periods=halves, **about)
+        rosters.publish_week(**about)
+        rosters.plan_cells(cells=[rosters.Cell(spa.therapists[1], 0)], periods=halves, **about)
+        shift_templates.save_template(branch_id=spa.branch, name=f"Split {week}", periods=halves, actor=spa.manager)
     at = factories.tomorrow_at(spa.branch, "12:00")
     for thing in ({"staff_id": spa.therapists[0]}, {"resource_id": spa.rooms[0]}):
         blocks.block_time(

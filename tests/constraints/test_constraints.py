@@ -31,6 +31,10 @@ BREAKING_UPDATES = {
     ),
     "ck_blocked_times_order": "blocked_times SET ends_at = starts_at",
     "ck_bookings_cancel_reason": "bookings SET status = 'cancelled', cancel_reason = ''",
+    "ck_bookings_hold": (
+        "bookings SET held_until = now(), held_by_id = (SELECT min(id) FROM users) WHERE status = 'completed'"
+    ),
+    "ck_bookings_holder": "bookings SET held_until = now() WHERE status = 'cancelled'",
     "ck_bookings_status": "bookings SET status = 'x'",
     "ck_branch_exceptions_both_times": "branch_exceptions SET closes_at = NULL WHERE opens_at IS NOT NULL",
     "ck_branch_exceptions_order": "branch_exceptions SET closes_at = opens_at WHERE opens_at IS NOT NULL",
@@ -62,6 +66,8 @@ BREAKING_UPDATES = {
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
+    "ck_draft_shifts_order": "draft_shifts SET ends_at = starts_at",
+    "ck_draft_shifts_weekday": "draft_shifts SET weekday = 7",
     "ck_invoice_lines_kind": "invoice_lines SET kind = 'x'",
     "ck_invoice_lines_quantity": "invoice_lines SET quantity = 0",
     "ck_invoices_credit_note_corrects": "invoices SET corrects_id = id WHERE kind = 'invoice'",
@@ -85,6 +91,8 @@ BREAKING_UPDATES = {
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
     "ck_resources_places": "resources SET places = 0",
+    "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
+    "ck_roster_weeks_something": "roster_weeks SET has_draft = false, published_at = NULL",
     "ck_service_resources_from": "service_resources SET from_minutes = -1, length_minutes = 5",
     "ck_service_resources_length": "service_resources SET length_minutes = 0",
     "ck_service_resources_part_has_length": "service_resources SET from_minutes = 5, length_minutes = NULL",
@@ -93,6 +101,7 @@ BREAKING_UPDATES = {
     "ck_services_duration": "services SET duration_minutes = 0",
     "ck_services_price": "services SET price_amount = -1",
     "ck_services_vat_rate": "services SET vat_rate_bp = -1",
+    "ck_shift_template_periods_order": "shift_template_periods SET ends_at = starts_at",
     "ck_staff_shifts_order": "staff_shifts SET ends_at = starts_at",
     "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
     "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
@@ -100,6 +109,11 @@ BREAKING_UPDATES = {
     "ck_users_locale": "users SET locale = 'x'",
     "ck_users_role": "users SET role = 'x'",
     "ck_users_theme": "users SET theme = 'x'",
+    "ck_waitlist_entries_dates": "waitlist_entries SET last_on = first_on - 1",
+    "ck_waitlist_entries_status": "waitlist_entries SET status = 'x'",
+    "ck_waitlist_entries_times": "waitlist_entries SET from_time = '12:00', until_time = '12:00'",
+    "ck_waitlist_entries_weekdays": "waitlist_entries SET weekdays = 0",
+    "ck_waitlist_entries_withdraw_reason": "waitlist_entries SET status = 'withdrawn'",
     "ex_booking_items_staff": (
         "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
         " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
@@ -113,8 +127,13 @@ BREAKING_UPDATES = {
         "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
         " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
     ),
+    "ex_draft_shifts_overlap": "draft_shifts SET starts_at = '09:00', ends_at = '18:00'",
+    "ex_shift_template_periods_overlap": "shift_template_periods SET starts_at = '09:00', ends_at = '18:00'",
     "ex_staff_shifts_overlap": "staff_shifts SET starts_at = '09:00', ends_at = '18:00'",
     "uq_accounts_code": "accounts SET code = '1'",
+    "uq_bookings_live_waitlist_entry": (
+        "bookings SET waitlist_entry_id = (SELECT min(id) FROM waitlist_entries) WHERE status = 'completed'"
+    ),
     "uq_branch_exceptions_branch_id_happens_on_opens_at": "branch_exceptions SET opens_at = NULL, closes_at = NULL",
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",
@@ -134,6 +153,10 @@ BREAKING_UPDATES = {
     "uq_plans_name": "plans SET name = 'same'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
     "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
+    "uq_roster_weeks_branch_id_monday": (
+        "roster_weeks SET branch_id = (SELECT min(id) FROM branches), monday = '2026-01-05'"
+    ),
+    "uq_shift_templates_branch_id_name": "shift_templates SET name = 'same'",
     "uq_services_name": "services SET name = 'same'",
     "uq_treatment_entries_live_hold": (
         "treatment_entries SET kind = 'hold', sessions = -1, closed_by_id = NULL,"

@@ -2,6 +2,7 @@
 
 from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find_affected
 from spa_app.services.bookings.booking import ItemRequest, book
+from spa_app.services.bookings.holding import hold_place, release_hold
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
 from spa_app.services.bookings.moving import find_moves, move
 from spa_app.services.bookings.party import (
@@ -48,10 +49,12 @@ __all__ = [
     "find_affected",
     "find_moves",
     "find_party_slots",
+    "hold_place",
     "mark_no_show",
     "move",
     "move_party",
     "preview_series",
+    "release_hold",
     "start",
     "start_party",
     "take_walk_in",

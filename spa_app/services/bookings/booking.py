@@ -8,7 +8,7 @@ from spa_app import clock
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, CustomerTreatment
-from spa_app.services import audit, outbox, scheduling, treatments
+from spa_app.services import audit, holds, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.scheduling import Need, Place, Placement, Wish
 from spa_app.services.texts import clean_text
@@ -43,11 +43,14 @@ def book(
     note: str = "",
     tentative: bool = False,
     override_hours: bool = False,
+    held_until: dt.datetime | None = None,
+    waitlist_entry_id: int | None = None,
 ) -> int:
     """Book a visit whose services follow one another from ``starts_at`` on, and return its id.
 
     Holds one session per prepaid item. ``override_hours``: a manager books outside opening hours or off shift, which is
-    audited; never over another visit or blocked time. Locks therapists, then rooms, then cards. Raises
+    audited; never over another visit or blocked time. With ``held_until`` the place is only held, for an entry of the
+    waitlist, until then. Locks therapists, rooms, lapsed holds, then cards. Raises
     :class:`InvalidError` at the field, :class:`SlotTakenError` naming the busy interval and the next free slot
     (1-product, *Bookings*).
     """
@@ -68,15 +71,19 @@ def book(
         placement = scheduling.take_places(
             needs, branch=branch, preferred_staff_id=customer.preferred_staff_id, override_hours=override_hours
         )
+        holds.end_lapsed_of(customer_id)  # what they reserved on a card can be booked again
         cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
         booking = Booking(
             branch_id=branch.id,
             customer_id=customer_id,
-            status="pending" if tentative else "confirmed",
+            status="pending" if tentative or held_until else "confirmed",
             starts_at=starts_at,
             note=note,
             entered_late=is_late,
             created_by_id=actor.user_id,
+            held_until=held_until,
+            held_by_id=actor.user_id if held_until else None,
+            waitlist_entry_id=waitlist_entry_id,
         )
         return enter_visit(booking, items, needs, placement, cards=cards, branch=branch, actor=actor)
 
@@ -124,6 +131,7 @@ def enter_visit(
             "staff": [place.staff_id for place in placement.places],
             "entered_late": booking.entered_late,
             **({"party_id": booking.party_id} if booking.party_id else {}),
+            **({"held_until": booking.held_until.isoformat()} if booking.held_until else {}),
         },
     )
     record_override(booking, placement, actor=actor)

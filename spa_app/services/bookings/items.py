@@ -15,7 +15,7 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Service
-from spa_app.services import audit, treatments
+from spa_app.services import audit, holds, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import (
     MOST_ITEMS,
@@ -235,6 +235,8 @@ def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, 
 def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor: Actor) -> None:
     """Let a card pay for an item from now on: the old card's hold goes back, the new one's is taken."""
     old_id = item.treatment_id
+    if treatment_id:
+        holds.end_lapsed_of(visit.booking.customer_id)
     cards = treatments.lock_cards(one for one in (old_id, treatment_id) if one)
     if treatment_id:
         _check_card(visit, item, cards.get(treatment_id))

@@ -13,7 +13,7 @@ from spa_app import clock
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
 from spa_app.models import Booking, Branch, Customer, Party
-from spa_app.services import scheduling, treatments
+from spa_app.services import holds, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings import progress, reversal
 from spa_app.services.bookings.booking import (
@@ -88,6 +88,8 @@ def book_party(
             branch=branch,
             override_hours=override_hours,
         )
+        for customer in sorted(customers, key=lambda one: one.id):
+            holds.end_lapsed_of(customer.id)
         cards = treatments.lock_cards(
             item.treatment_id for guest in guests for item in guest.items if item.treatment_id
         )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import BigInteger, bindparam, select
 from sqlalchemy.orm import contains_eager
 
-from spa_app.errors import N_, ConflictError, NotFoundError, Word, WrongStateError
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, NotFoundError, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, CustomerTreatment
 from spa_app.services import audit, treatments
@@ -63,7 +64,17 @@ def lock_bookings(booking_ids: Iterable[int]) -> Sequence[Booking]:
 
 
 def require_status(booking: Booking, *allowed: str) -> None:
-    """Raise :class:`WrongStateError`, naming the present status, unless it is one of ``allowed``."""
+    """Raise :class:`WrongStateError`, naming the present status, unless it is one of ``allowed``.
+
+    A hold whose time has passed has no status that leads anywhere, whether or not it has been ended yet.
+    """
+    if booking.is_lapsed_hold(clock.now()) or (booking.status == "cancelled" and booking.held_until is not None):
+        raise WrongStateError(
+            "hold_over",
+            N_("The place was held until %(until)s and is free again. Nothing was changed."),
+            ways_out=(WayOut("waitlist", N_("Open the waitlist")),),
+            until=booking.held_until,
+        )
     if booking.status not in allowed:
         raise WrongStateError(
             "wrong_status",

@@ -8,8 +8,10 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError
-from spa_app.queries.roster import list_blockable, list_blocks
+from spa_app.queries.roster import get_blocked, list_blockable, list_blocks
 from spa_app.services import blocks
+from spa_app.services.availability import Span
+from spa_app.services.matching import Freed
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.blocks.forms import KINDS, BlockForm
@@ -18,6 +20,7 @@ from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_timezone, local_today, roles
 from spa_app.web.times import next_quarter, parse_date
+from spa_app.web.waitlist.fitting import tell_freed
 
 bp = Blueprint("blocks", __name__)
 
@@ -70,7 +73,12 @@ def create() -> ResponseReturnValue:
 @roles(*DESK)
 def delete(block_id: int) -> ResponseReturnValue:
     """Free the time again."""
+    branch = current_branch()
+    block = get_blocked(block_id, branch.id) if branch else None
+    freed = [Freed(block.staff_id, Span(block.starts_at, block.ends_at))] if block else []
     run_once("unblock_time", lambda: blocks.unblock_time(block_id, actor=current_actor()))
+    if branch:
+        tell_freed(branch.id, freed)
     return _done(_("The time is free again."), None)
 
 

@@ -4,8 +4,10 @@ import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from wtforms import FieldList
 
 from spa_app import clock
 from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get_choices, list_card_choices
@@ -16,7 +18,8 @@ from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
-from spa_app.web.bookings.forms import BookingForm, GuestForm, ItemForm
+from spa_app.web.bookings.forms import BookingForm, GuestForm, ItemForm, parse_id
+from spa_app.web.bookings.place import in_panel
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
 from spa_app.web.times import format_local
@@ -45,7 +48,9 @@ class Draft:
     due_amount: int
     slots: list[Slot]
     pressed: str  # the button that had the form drawn anew
+    later: str  # where further free times are; empty where there are none, and for several guests
     refusal: Refusal | None = None
+    waiting: tuple[str, str] | None = None  # who waits for the chosen time: how many, and where it says who
 
     @property
     def starts_value(self) -> str:
@@ -108,6 +113,33 @@ def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Car
     return chosen
 
 
+def settle_therapists(form: GuestForm, customer: VisitCustomer | None, choices: Choices) -> None:
+    """Put the customer's preferred therapist where nobody is named, once per customer and service on the screen.
+
+    So "anyone" stays what the desk then chooses. The wish of a customer who was chosen before goes with them.
+    """
+    wished = customer.preferred_staff_id if customer else None
+    for entry in form.items:
+        item = entry.form
+        if item.card_for.data == _card_key(form, item):
+            continue
+        if item.staff_id.data and item.staff_id.data == _former_wish(item.card_for.data, form.customer_id.data):
+            item.staff_id.data = None
+        able = {one.id for one in choices.staff_for(item.service_id.data)}
+        if item.staff_id.data is None and item.service_id.data and wished in able:
+            item.staff_id.data = wished
+
+
+def _former_wish(card_for: str | None, customer_id: int | None) -> int | None:
+    """Whom the customer preferred for whom the screen last chose, where that was another."""
+    try:
+        former_id = parse_id((card_for or "").partition(":")[0])
+    except ValueError:
+        return None
+    former = get_visit_customer(former_id) if former_id and former_id != customer_id else None
+    return former.preferred_staff_id if former else None
+
+
 def prepare(
     form: BookingForm,
     branch_id: int,
@@ -126,7 +158,7 @@ def prepare(
     if minutes is not None:
         _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
-    customers = [_offer(guest, choices) for _prefix, guest in form.everybody]
+    customers = [_offer(guest, choices, redo=redo) for _prefix, guest in form.everybody]
     chosen = settle_cards(form, redo=redo)
     guests = [
         GuestDraft(prefix, guest, customer, _notes(cards), (found or {}).get(prefix))
@@ -134,6 +166,9 @@ def prepare(
     ]
     items = [entry.form for guest in guests for entry in guest.form.items]
     services = [choices.service(item.service_id.data) for item in items]
+    slots = _slots(form, choices, branch_id)
+    place = "panel" if in_panel() else "main"
+    alone = len(guests) == 1
     return Draft(
         form=form,
         guests=guests,
@@ -142,16 +177,19 @@ def prepare(
             for service, item in zip(services, items, strict=True)
             if service and item.treatment_id.data is None
         ),
-        slots=_slots(form, choices, branch_id),
+        slots=slots,
+        later=later_url(form.items, slots, branch_id, form.customer_id.data, place=place) if alone else "",
         pressed=pressed,
     )
 
 
-def _offer(form: GuestForm, choices: Choices) -> VisitCustomer | None:
+def _offer(form: GuestForm, choices: Choices, *, redo: bool) -> VisitCustomer | None:
     """Fill one guest's choices, and return who it is."""
     customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
     if customer is None:
         form.customer_id.data = None
+    if redo:
+        settle_therapists(form, customer, choices)
     for entry in form.items:
         item = entry.form
         item.service_id.offer(
@@ -195,6 +233,30 @@ def _propose_service(form: BookingForm, choices: Choices, minutes: int) -> None:
     ]
     if item.service_id.data is None and len(fitting) == 1:
         item.service_id.data = fitting[0]
+
+
+def later_url(items: FieldList, slots: list[Slot], branch_id: int, customer_id: int | None, *, place: str) -> str:
+    """Where the free times from the day after the last of ``slots`` on are; empty where there are none.
+
+    ``place``: where the booking form stands that shows them, ``panel`` or ``main``.
+    """
+    if not slots:
+        return ""
+    values = {
+        f"items-{number}-{name}": entry.form[name].data
+        for number, entry in enumerate(items)
+        for name in ("service_id", "staff_id", "resource_id")
+        if entry.form[name].data
+    }
+    date = clock.local_date(slots[-1].starts_at, local_timezone()) + dt.timedelta(days=1)
+    return url_for(
+        "bookings.slots",
+        date=date.isoformat(),
+        customer_id=customer_id,
+        branch_id=branch_id,
+        place=place,
+        **values,
+    )
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:

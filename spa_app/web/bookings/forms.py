@@ -33,6 +33,7 @@ from spa_app.web.security import BIGGEST_ID, local_timezone
 from spa_app.web.times import parse_date, parse_local
 
 OVERRIDE_LABEL = _l("Outside opening hours or off shift (this is logged)")
+MOST_SERVICES = N_("A visit can hold no more services.")
 CHOOSE_CUSTOMER = N_("Choose a customer.")
 _ITEM = re.compile(r"items-(\d{1,3})-([a-z_]+)", re.ASCII)
 _GUEST = re.compile(r"guests-(\d{1,3})-([a-z_0-9-]+)", re.ASCII)
@@ -148,6 +149,25 @@ class LocalField(Field):
     def change(self, instant: Any) -> None:
         """Put another time into the field."""
         self.data, self.raw_data = instant, None
+
+
+class LocalTimesField(Field):
+    """Several such times, which the page carries along; ``data`` are the instants."""
+
+    data: Any
+
+    def process_data(self, value: Any) -> None:
+        """None to begin with."""
+        self.data = list(value or ())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read them all, or none."""
+        self.data = []
+        try:
+            read = [parse_local(text, local_timezone()) for text in valuelist]
+        except ValueError as error:
+            raise ValueError(gettext(str(error))) from error
+        self.data = read
 
 
 class LocalDateField(DateField):
@@ -339,9 +359,19 @@ class ItemEditForm(PaymentForm):
     override_hours = BooleanField(OVERRIDE_LABEL, id="item-override_hours")
 
 
-class SlotsForm(Form):
-    """What free time is looked for."""
+class WishForm(Form):
+    """One service that free time is looked for."""
 
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
-    date = LocalDateField(_l("Date"), [Optional()])
     staff_id = IdField(_l("Therapist"), [Optional()])
+    resource_id = HiddenIdField()
+
+
+class SlotsForm(Form):
+    """For what services, one after the other, free time is looked for; for whom, their preferred therapist first."""
+
+    items = FieldList(
+        FormField(WishForm), validators=[Length(max=MOST_ITEMS, message=_l(MOST_SERVICES))], min_entries=1
+    )
+    date = LocalDateField(_l("Date"), [Optional()])
+    customer_id = HiddenIdField()

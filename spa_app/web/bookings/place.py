@@ -41,7 +41,10 @@ def beside(url: str) -> dict[str, str]:
 def calendar_url(date: dt.date, booking_id: int | None = None) -> str:
     """The calendar as the user has it beside the panel, else on ``date``; with a visit in its panel, or none."""
     parts = urlsplit(request.headers.get("HX-Current-URL", ""))
-    kept = [pair for pair in parse_qsl(parts.query) if pair[0] not in PANEL_ARGS] if parts.path == CALENDAR else []
+    shown = parse_qsl(parts.query) if parts.path == CALENDAR else []
+    # In the week of a therapist, whose it is belongs to the calendar.
+    own = {"staff_id"} if ("view", "week") in shown else set()
+    kept = [pair for pair in shown if pair[0] not in PANEL_ARGS or pair[0] in own]
     if "date" not in dict(kept):
         kept.append(("date", date.isoformat()))
     if booking_id is not None:

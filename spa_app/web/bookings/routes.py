@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -13,11 +13,11 @@ from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
 from spa_app.queries.roster import list_absences
 from spa_app.services import bookings
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
+from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm
 from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
 from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
@@ -26,13 +26,11 @@ from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
 from spa_app.web.security import (
     current_actor,
-    current_branch,
-    local_today,
     roles,
     signed_in,
     use_branch,
 )
-from spa_app.web.times import format_local
+from spa_app.web.waitlist.fitting import freed_by, tell_freed, who_fits, words_for
 
 SLOTS = 5
 # action → its words, once done
@@ -42,6 +40,7 @@ DONE = {
     "start": N_("The treatment has begun."),
     "complete": N_("The visit is completed."),
     "cancel": N_("The visit is cancelled."),
+    "release": N_("The place is free again."),
     "no-show": N_("Noted as no-show."),
     "undo-complete": N_("The completion is undone. Sessions and invoice are as before."),
     "undo-cancel": N_("The visit is back."),
@@ -158,6 +157,13 @@ def cancel(booking_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.post("/bookings/<int:booking_id>/release")
+@roles(*DESK)
+def release(booking_id: int) -> ResponseReturnValue:
+    """Let go of a place that is held for somebody on the waitlist."""
+    return _act(booking_id, "release", lambda: bookings.release_hold(booking_id, actor=current_actor()))
+
+
 @bp.post("/bookings/<int:booking_id>/move")
 @roles(*DESK)
 def move(booking_id: int) -> ResponseReturnValue:
@@ -192,54 +198,6 @@ def move(booking_id: int) -> ResponseReturnValue:
         lambda: bookings.move(booking_id, version=version, **wanted),
         move_form=form,
         before=visit,
-    )
-
-
-@bp.get("/slots")
-@roles(*DESK)
-def slots() -> ResponseReturnValue:
-    """The next free times for ``service_id`` from ``date`` on (today: from now on), as buttons, page or JSON."""
-    branch = current_branch()
-    if branch is None:
-        raise NotFoundError("not_found", N_("There is no such thing in your branches."))
-    wants_json = request.accept_mimetypes.best == "application/json"
-    form = SlotsForm(formdata=request.args) if request.args else SlotsForm(formdata=None)
-    asked = bool(request.args)
-    found: list[Slot] = []
-    valid = asked and form.validate()
-    if valid:
-        day = form.date.data or local_today()
-        since = max(clock.day_bounds(day, branch.timezone)[0], clock.now())
-        found = find_slots(
-            [Wish(form.service_id.data, form.staff_id.data)], branch_id=branch.id, since=since, limit=SLOTS
-        )
-    status = 422 if asked and not valid else 200
-    if wants_json:
-        answer = jsonify(
-            slots=[
-                {
-                    "starts_at": format_local(slot.starts_at, branch.timezone),
-                    "staff_id": slot.staff_id,
-                    "staff_name": slot.staff_name,
-                }
-                for slot in found
-            ],
-            errors=form.errors,
-        )
-        answer.status_code = status
-        return answer
-    choices = get_choices(branch.id)
-    form.service_id.offer([(one.id, one.name) for one in choices.services], none=_("Choose a service"))
-    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(form.service_id.data)], none=_("Anyone"))
-    form.date.data = form.date.data or local_today()
-    return render(
-        "bookings/slots.html",
-        "bookings/_slots.html",
-        status,
-        title=_("Free times"),
-        form=form,
-        found=found,
-        asked=valid,
     )
 
 
@@ -278,6 +236,7 @@ def answer_visit(
 ) -> Response:
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
     acts = signed_in().role in DESK
+    gave_up = visit.status in ("cancelled", "no_show") or visit.shown_status == "hold_over"
     opened = "move" if move_form else "cancel" if cancel_form else "no-show" if no_show_form else ""
     is_manager = current_actor().is_manager
     if acts and visit.can_be_moved(by_manager=is_manager):
@@ -298,6 +257,8 @@ def answer_visit(
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
         slots=slots or [],
+        fits=who_fits(visit.branch_id, freed_by(visit)) if acts and gave_up else [],
+        words_for=words_for,
         absences=list_absences(visit.id) if acts and visit.can_edit_items else (),
         affected_url=affected_url,
         panel=in_panel(),
@@ -385,6 +346,8 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
     words = _(DONE[action], name=visit.customer.full_name) if visit and action == "arrive" else _(DONE[action])
     if visit and action in ("cancel", "no-show") and visit.invoice:
         words += " " + _("A fee of %(amount)s is charged.", amount=filters.money(visit.invoice.total_amount))
+    if action == "move" and visit is not None and before is not None:
+        tell_freed(visit.branch_id, freed_by(before))
     undo, fields = UNDO.get(action), {}
     if action == "move" and visit is not None and before is not None:
         for old, new in zip(before.items, visit.items, strict=True):

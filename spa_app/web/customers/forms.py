@@ -7,6 +7,7 @@ from wtforms import BooleanField, DateField, EmailField, StringField, TelField, 
 from wtforms.validators import InputRequired, Length, Optional
 
 from spa_app.services.customers import EMAIL_LENGTH, NAME_LENGTH, NOTE_LENGTH
+from spa_app.web.bookings.forms import IdField
 from spa_app.web.forms import Form
 
 
@@ -21,6 +22,7 @@ class CustomerForm(Form):
     email = EmailField(_l("E-mail"), [Length(max=EMAIL_LENGTH)], render_kw={"autocomplete": "off"})
     birth_date = DateField(_l("Date of birth"), [Optional()])
     allergies = TextAreaField(_l("Allergies"), [Length(max=NOTE_LENGTH)], render_kw={"rows": 2})
+    preferred_staff_id = IdField(_l("Preferred therapist"), [Optional()])
     note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)], render_kw={"rows": 3})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,4 +39,5 @@ class CustomerForm(Form):
             "birth_date": self.birth_date.data,
             "allergies": self.allergies.data or "",
             "note": self.note.data or "",
+            "preferred_staff_id": self.preferred_staff_id.data,
         }

@@ -183,16 +183,26 @@ def make_plan(
     items: Sequence[tuple[int | None, int]],
     *,
     price: int = 1_000_000,
-    days: int = 365,
+    days: int | None = 365,
+    months: int | None = None,
+    from_first_visit: bool = False,
+    bonus: int = 0,
     vat_rate_bp: int = 800,
     name: str | None = None,
 ) -> int:
-    """A plan of ``(service id or None, sessions)``."""
+    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months."""
     plan = _add(
-        Plan(name=name or f"Plan {next(_serial)}", price_amount=price, vat_rate_bp=vat_rate_bp, validity_days=days)
+        Plan(
+            name=name or f"Plan {next(_serial)}",
+            price_amount=price,
+            vat_rate_bp=vat_rate_bp,
+            validity_days=None if months else days,
+            validity_months=months,
+            from_first_visit=from_first_visit,
+        )
     )
     for service_id, sessions in items:
-        _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions))
+        _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
     return plan
 
 

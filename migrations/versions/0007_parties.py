@@ -1,14 +1,14 @@
 """Let several customers come together, and share a room that has a place for each.
 
 Revision ID: 0007
-Revises: 0009
+Revises: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """What is stored, one module per aggregate."""
 
 from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
-from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment
+from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
@@ -19,7 +19,7 @@ from spa_app.models.schedule import (
     StaffShift,
 )
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
-from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
+from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
@@ -52,6 +52,7 @@ __all__ = [
     "OutboxMessage",
     "Party",
     "Payment",
+    "Payout",
     "Plan",
     "PlanItem",
     "Resource",
@@ -65,9 +66,11 @@ __all__ = [
     "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
+    "TreatmentShare",
     "User",
     "UserBranch",
     "WaitlistEntry",
     "WaitlistService",
     "derive_status",
+    "valid_through",
 ]

@@ -30,7 +30,8 @@ class JournalEntry(Base):
     __table_args__ = (
         CheckConstraint(
             "event IN ('visit_invoiced', 'plan_sold', 'payment_taken', 'session_recognised', 'session_returned',"
-            " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged')",
+            " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged',"
+            " 'sessions_transferred', 'sessions_reactivated', 'card_refunded', 'refund_withdrawn', 'credit_paid_out')",
             name="event",
         ),
         Index("ix_journal_entries_branch_id_posted_on", "branch_id", "posted_on"),

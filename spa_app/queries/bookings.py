@@ -73,7 +73,7 @@ class VisitCard:
     held: int
     expired: int
     forfeited: int
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: begins with the first visit
     state: str | None
     left_before: int
     left_after: int

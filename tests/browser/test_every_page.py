@@ -42,6 +42,8 @@ def pages(spa: Spa) -> list[str]:
         "/customers/new",
         f"/customers/{spa.customer}",
         f"/customers/{spa.customer}/treatments",
+        *(f"/treatments/{card}?do={act}&q=a" for act in ("extend", "freeze", "share", "transfer", "adjust")),
+        *(f"/treatments/{card}?do={act}&basis=list_price" for act in ("exchange", "refund")),
         "/bookings/new",
         f"/bookings/new?customer_id={spa.customer}&service_id={spa.facial}",
         f"/bookings/{visit}",

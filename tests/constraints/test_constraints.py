@@ -53,6 +53,10 @@ BREAKING_UPDATES = {
     "ck_branches_no_show_fee_bp": "branches SET no_show_fee_bp = 0",
     "ck_branches_no_show_policy": "branches SET no_show_policy = 'x'",
     "ck_branches_waiver_limit": "branches SET waiver_limit_amount = -1",
+    "ck_branches_extend_limit": "branches SET extend_limit_days = -1",
+    "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
+    "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
+    "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
     "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
     "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
     "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",
@@ -70,6 +74,9 @@ BREAKING_UPDATES = {
     "ck_draft_shifts_weekday": "draft_shifts SET weekday = 7",
     "ck_invoice_lines_kind": "invoice_lines SET kind = 'x'",
     "ck_invoice_lines_quantity": "invoice_lines SET quantity = 0",
+    "ck_invoices_card_refund": (
+        "invoices SET treatment_id = (SELECT min(id) FROM customer_treatments) WHERE kind = 'invoice'"
+    ),
     "ck_invoices_credit_note_corrects": "invoices SET corrects_id = id WHERE kind = 'invoice'",
     "ck_invoices_credit_note_negative": "invoices SET total_amount = 1 WHERE kind = 'credit_note'",
     "ck_invoices_kind": "invoices SET kind = 'x', total_amount = -1 WHERE kind = 'invoice'",
@@ -85,9 +92,15 @@ BREAKING_UPDATES = {
     "ck_payments_method": "payments SET method = 'x'",
     "ck_payments_reference": "payments SET method = 'card', reference = ''",
     "ck_payments_tendered": "payments SET tendered_amount = amount - 1",
+    "ck_payouts_amount": "payouts SET amount = 0",
+    "ck_payouts_method": "payouts SET method = 'x'",
+    "ck_payouts_reference": "payouts SET method = 'bank_transfer', reference = ''",
+    "ck_plan_items_bonus": "plan_items SET bonus_sessions = -1",
     "ck_plan_items_sessions": "plan_items SET sessions = 0",
     "ck_plans_price": "plans SET price_amount = -1",
     "ck_plans_validity": "plans SET validity_days = 0",
+    "ck_plans_validity_months": "plans SET validity_days = NULL, validity_months = 0",
+    "ck_plans_validity_unit": "plans SET validity_days = NULL",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
     "ck_resources_places": "resources SET places = 0",
@@ -103,9 +116,12 @@ BREAKING_UPDATES = {
     "ck_services_vat_rate": "services SET vat_rate_bp = -1",
     "ck_shift_template_periods_order": "shift_template_periods SET ends_at = starts_at",
     "ck_staff_shifts_order": "staff_shifts SET ends_at = starts_at",
+    "ck_treatment_entries_counterpart": "treatment_entries SET counterpart_id = NULL WHERE kind = 'transfer_in'",
+    "ck_treatment_entries_days": "treatment_entries SET days = 5 WHERE kind = 'hold'",
     "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
     "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
     "ck_treatment_entries_visit_named": "treatment_entries SET booking_item_id = NULL WHERE kind = 'hold'",
+    "ck_treatment_shares_limit": "treatment_shares SET session_limit = 0",
     "ck_users_locale": "users SET locale = 'x'",
     "ck_users_role": "users SET role = 'x'",
     "ck_users_theme": "users SET theme = 'x'",
@@ -149,6 +165,7 @@ BREAKING_UPDATES = {
     "uq_invoices_live_booking": "invoices SET booking_id = (SELECT min(id) FROM bookings) WHERE kind = 'invoice'",
     "uq_invoices_number": "invoices SET number = 'same'",
     "uq_job_runs_job_branch_id_run_for": "job_runs SET run_for = '2026-01-01'",
+    "uq_payouts_invoice_id": "payouts SET invoice_id = (SELECT min(id) FROM invoices)",
     "uq_plan_items_plan_id_service_id": "plan_items SET plan_id = (SELECT min(id) FROM plans), service_id = NULL",
     "uq_plans_name": "plans SET name = 'same'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
@@ -158,6 +175,10 @@ BREAKING_UPDATES = {
     ),
     "uq_shift_templates_branch_id_name": "shift_templates SET name = 'same'",
     "uq_services_name": "services SET name = 'same'",
+    "uq_treatment_entries_counterpart_id": (
+        "treatment_entries SET kind = 'transfer_in', sessions = 1, days = NULL,"
+        " counterpart_id = (SELECT min(id) FROM treatment_entries)"
+    ),
     "uq_treatment_entries_live_hold": (
         "treatment_entries SET kind = 'hold', sessions = -1, closed_by_id = NULL,"
         " booking_item_id = (SELECT min(id) FROM booking_items)"
@@ -165,6 +186,10 @@ BREAKING_UPDATES = {
     "uq_treatment_entries_live_punch": (
         "treatment_entries SET kind = CASE WHEN id % 2 = 0 THEN 'punch' ELSE 'forfeit' END, sessions = -1,"
         " closed_by_id = NULL, booking_item_id = (SELECT min(id) FROM booking_items)"
+    ),
+    "uq_treatment_shares_live": (
+        "treatment_shares SET treatment_id = (SELECT min(id) FROM customer_treatments),"
+        " customer_id = (SELECT min(id) FROM customers), ended_by_id = NULL"
     ),
     "uq_users_username": "users SET username = CASE WHEN id % 2 = 0 THEN 'Same' ELSE 'sAME' END",
 }
@@ -184,6 +209,16 @@ BREAKING_COPIES = {
     ),
 }
 
+APPEND_ONLY = (
+    "audit_log",
+    "invoice_lines",
+    "journal_entries",
+    "journal_lines",
+    "payments",
+    "payouts",
+    "treatment_entries",
+)
+
 # trigger: (the constraint name that it reports, statements each of which it must refuse)
 BREAKING_STATEMENTS = {
     **{
@@ -191,16 +226,14 @@ BREAKING_STATEMENTS = {
             f"tr_{table}_append_only",
             (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"),
         )
-        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
+        for table in APPEND_ONLY
     },
-    **{
-        f"tr_{table}_no_truncate": (f"tr_{table}_append_only", (f"TRUNCATE {table} CASCADE",))
-        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
-    },
+    **{f"tr_{table}_no_truncate": (f"tr_{table}_append_only", (f"TRUNCATE {table} CASCADE",)) for table in APPEND_ONLY},
     "tr_customer_treatments_counters": (
         "tr_customer_treatments_counters",
         (
-            "UPDATE customer_treatments SET used_sessions = used_sessions + 1",
+            "UPDATE customer_treatments SET used_sessions = used_sessions + 1"
+            " WHERE used_sessions + held_sessions + expired_sessions < total_sessions",
             "UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1",
             "UPDATE customer_treatments SET total_sessions = total_sessions + 1",
             "INSERT INTO customer_treatments (customer_id, branch_id, total_sessions, deferred_amount, expiry_date)"
@@ -220,6 +253,7 @@ BREAKING_STATEMENTS = {
             "UPDATE invoices SET total_amount = total_amount + 1",
             "UPDATE invoices SET number = number || '!'",
             "UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",
+            "UPDATE invoices SET treatment_id = (SELECT max(id) FROM customer_treatments)",
             "DELETE FROM invoices",
         ),
     ),

@@ -118,7 +118,11 @@ def enter_visit(
     for row, need in zip(rows, needs, strict=True):
         if row.treatment_id:
             treatments.hold_session(
-                cards[row.treatment_id], item_id=row.id, actor=actor, field=f"{need.field}treatment_id"
+                cards[row.treatment_id],
+                item_id=row.id,
+                customer_id=booking.customer_id,
+                actor=actor,
+                field=f"{need.field}treatment_id",
             )
     audit.record(
         "booking_created",

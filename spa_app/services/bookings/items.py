@@ -247,7 +247,13 @@ def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor
     item.treatment_id = treatment_id
     db.session.flush()
     if treatment_id:
-        treatments.hold_session(cards[treatment_id], item_id=item.id, actor=actor, field="treatment_id")
+        treatments.hold_session(
+            cards[treatment_id],
+            item_id=item.id,
+            customer_id=visit.booking.customer_id,
+            actor=actor,
+            field="treatment_id",
+        )
 
 
 def _check_card(visit: _Visit, item: BookingItem, card: CustomerTreatment | None) -> None:

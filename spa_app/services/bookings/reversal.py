@@ -135,7 +135,7 @@ def undo_cancel(booking_id: int, *, actor: Actor) -> int:
             treatments.check_usable(
                 card, customer_id=booking.customer_id, service_id=item.service_id, visit_on=visit_on, field=field
             )
-            treatments.hold_session(card, item_id=item.id, actor=actor, field=field)
+            treatments.hold_session(card, item_id=item.id, customer_id=booking.customer_id, actor=actor, field=field)
         billing.withdraw_visit_invoice(booking.id, branch=branch, reason="undo", actor=actor)
         return booking.id
 

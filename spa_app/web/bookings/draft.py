@@ -294,12 +294,14 @@ def _notes(chosen: list[CardChoice | None]) -> list[str]:
             continue
         used[card.id] += 1
         left = ngettext("After this visit %(num)s left", "After this visit %(num)s left", card.free - used[card.id])
-        notes.append(f"{left} · {_('valid to %(date)s', date=filters.date(card.expiry_date))}")
+        notes.append(f"{left} · {filters.valid_to(card.expiry_date)}")
     return notes
 
 
 def card_label(card: CardChoice) -> str:
     """A card as a choice of a form: what it is good for and how many sessions are left."""
     name = card.service_name or _("Any service")
+    if card.owner:
+        name = _("%(service)s, shared by %(owner)s", service=name, owner=card.owner)
     left = ngettext("%(num)s left", "%(num)s left", card.free)
     return f"{_('Card')} #{card.id} · {name} · {left}"

@@ -2,7 +2,11 @@
 
 import csv
 import datetime as dt
+import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import openpyxl
@@ -11,6 +15,7 @@ from sqlalchemy import func, select, text
 
 from spa_app import clock
 from spa_app.cli.exports import export as export_command
+from spa_app.config import PROJECT_DIR
 from spa_app.extensions import db
 from spa_app.models import (
     AuditLog,
@@ -169,6 +174,36 @@ def test_one_that_fails_leaves_what_was_there(busy: Spa, tmp_path: Path):
         export(tmp_path, progress=fail)
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from spa_app import create_app
+from spa_app.services.actor import SYSTEM
+from spa_app.services.exports import export_everything
+
+def progress(name, rows):
+    if name == "bookings":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with create_app().app_context():
+    export_everything(
+        Path(sys.argv[1]), actor=SYSTEM, currency="VND", timezone="UTC", translate=str, progress=progress
+    )
+"""
+
+
+def test_one_that_is_killed_leaves_nothing_under_a_final_name(settings, busy: Spa, tmp_path: Path):
+    env = os.environ | {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url, "SECRET_KEY": "x"}
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=PROJECT_DIR, env=env, check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("unfinished-")
+    export(tmp_path)
+    assert (tmp_path / "README.txt").exists()
 
 
 def test_the_disk_that_is_full_is_one_sentence_and_leaves_nothing(app, busy: Spa, tmp_path: Path, monkeypatch):

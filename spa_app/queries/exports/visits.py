@@ -53,6 +53,7 @@ BOOKINGS = Table(
         Column("customer_id", Booking.customer_id, CUSTOMER_ID),
         Column("full_name", Customer.full_name, CUSTOMER_NAME),
         Column("phone", Customer.phone, CUSTOMER_PHONE),
+        Column("party_id", Booking.party_id, N_("Number that the visits of guests who come together share")),
         Column("status", Booking.status, N_("pending, confirmed, in_progress, completed, cancelled or no_show")),
         Column("visit_starts_at", Booking.starts_at, N_("When the visit begins")),
         Column("position", BookingItem.position, N_("Which service of the visit it is")),

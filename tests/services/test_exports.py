@@ -37,7 +37,16 @@ from spa_app.services.actor import SYSTEM
 from spa_app.services.exports import export_everything
 from spa_app.services.imports import import_table, read_table
 from spa_app.services.transaction import atomic
-from tests.factories import Spa, make_booking, make_branch, make_card, make_customer, make_service, tomorrow_at
+from tests.factories import (
+    Spa,
+    make_booking,
+    make_branch,
+    make_card,
+    make_customer,
+    make_plan,
+    make_service,
+    tomorrow_at,
+)
 
 ABOUT = {"currency": "VND", "timezone": "Asia/Ho_Chi_Minh"}
 # What a table holds that no column of an export gives as it stands, with why.
@@ -251,6 +260,8 @@ def test_an_export_can_be_imported_into_an_empty_database(spa: Spa, tmp_path: Pa
         customers.create_customer(full_name="Khách lẻ", phone=None, actor=SYSTEM)
     card = make_card(mai, spa.facial, branch_id=spa.branch, sessions=7, price=1_000_003)
     make_card(mai, None, branch_id=spa.branch, sessions=2, price=77)
+    from_first_visit = make_plan([(spa.facial, 4)], months=6, from_first_visit=True)
+    billing.sell_plan(customer_id=mai, plan_id=from_first_visit, branch_id=spa.branch, actor=SYSTEM)
     make_booking(spa, card=card, customer_id=mai, status="completed")
     for walk_in in db.session.scalars(select(Customer.id).where(Customer.phone.is_(None))).all():
         make_card(walk_in, spa.massage, branch_id=spa.branch, expiry_date=clock.now().date() + dt.timedelta(days=30))
@@ -298,6 +309,8 @@ def stored() -> tuple[list[str], list[str]]:
             CustomerTreatment.deferred_amount,
             CustomerTreatment.recognised_amount,
             CustomerTreatment.expiry_date,
+            CustomerTreatment.validity_days,
+            CustomerTreatment.validity_months,
             CustomerTreatment.status,
         )
         .select_from(CustomerTreatment)

@@ -10,11 +10,12 @@ from spa_app.errors import N_, InvalidError
 from spa_app.models import Service
 from spa_app.money import session_value, vat_within
 from spa_app.services.imports.table import Row
-from spa_app.services.imports.values import fold, parse_count, parse_date, parse_minor, parse_money
+from spa_app.services.imports.values import fold, parse_count, parse_date, parse_minor, parse_money, parse_validity
 
 Value = TypeVar("Value")
 ANY_SERVICE = "*"
 NO_EXPIRY_DAYS = 3650  # the longest that a plan of our own may run (ck_plans_validity)
+NO_EXPIRY_MONTHS = 120
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class ImportedCard:
     used_amount: int  # for what was used, without VAT
     has_value: bool
     has_code: bool
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: it begins with the first visit, and is valid for days or months from there
+    validity_days: int | None
+    validity_months: int | None
     identity: tuple[str, ...]
 
 
@@ -65,6 +68,8 @@ class CardReader:
         if not errors and not cells.get("service") and not any((total, used, left, value, owed)):
             return None, []
         expiry = _collect(errors, lambda: parse_date(cells.get("expiry", ""), "expiry"))
+        days = read(parse_validity, "validity_days", str(NO_EXPIRY_DAYS))
+        months = None if days else read(parse_validity, "validity_months", str(NO_EXPIRY_MONTHS))
         service = None if _is_any(cells) else _collect(errors, lambda: self._find_service(cells))
         counts = None if errors else _collect(errors, lambda: _agree(total, used, left))
         amounts = None if counts is None else _collect(errors, lambda: _amounts(counts, service, value, owed, net))
@@ -81,7 +86,9 @@ class CardReader:
             owed_amount=owed_amount,
             used_amount=used_amount,
             has_value=value is not None or owed is not None,
-            expiry_date=expiry or self._today + dt.timedelta(days=NO_EXPIRY_DAYS),
+            expiry_date=expiry if expiry or days or months else self._today + dt.timedelta(days=NO_EXPIRY_DAYS),
+            validity_days=days,
+            validity_months=months,
             has_code=bool(code),
             identity=(fold(cells["service"]), *sold),
         )
@@ -96,7 +103,7 @@ class CardReader:
                 field="left",
                 total=card.total_sessions,
             )
-        if card.expiry_date < self._today:
+        if card.expiry_date and card.expiry_date < self._today:
             return InvalidError(
                 "card_expired",
                 N_("Expired on %(date)s with %(left)d sessions left. To honour them, give a later date and run again."),

@@ -115,6 +115,8 @@ def _store_cards(cards: list[PlannedCard], branch: Branch, actor: Actor) -> None
             sessions=card.total_sessions,
             deferred_amount=card.owed_amount + card.used_amount,
             expiry_date=card.expiry_date,
+            validity_days=card.validity_days,
+            validity_months=card.validity_months,
             actor=actor,
             import_ref=planned.import_ref,
             reason=f"Imported: {card.sessions} of {card.total_sessions} sessions left",

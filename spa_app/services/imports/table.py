@@ -53,6 +53,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("gia tri", "thanh tien", "gia", "gia ban", "gia goi", "tong tien", "so tien", "gia tri the"),
         *("value", "price", "amount", "total price"),
     ),
+    "validity_days": ("validity days",),
+    "validity_months": ("validity months",),
     "owed": ("owed amount", "owed without vat", "con no chua thue"),
     "net": ("net value", "value without vat", "gia tri chua thue"),
     "expiry": (

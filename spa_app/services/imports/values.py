@@ -74,6 +74,22 @@ def parse_minor(text: str, column: str) -> int | None:
     return int(cleaned)
 
 
+def parse_validity(text: str, column: str, most: str) -> int | None:
+    """So many days or months of validity, ``most`` at most; ``None`` where nothing was written."""
+    cleaned = text.strip()
+    if not cleaned:
+        return None
+    if not (cleaned.isascii() and cleaned.isdigit()) or len(cleaned) > 4 or not 1 <= int(cleaned) <= int(most):
+        raise InvalidError(
+            "validity_invalid",
+            N_("“%(text)s” is not a whole number from 1 to %(most)s."),
+            field=column,
+            text=text[:30],
+            most=most,
+        )
+    return int(cleaned)
+
+
 def parse_date(text: str, column: str) -> dt.date | None:
     """A date: day/month/year, year-month-day or the serial number of a spreadsheet; ``None`` where nothing was written.
 

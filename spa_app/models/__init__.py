@@ -6,6 +6,17 @@ from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemRe
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
+from spa_app.models.customer_records import (
+    FILE_KINDS,
+    MEDIA_TYPES,
+    RELATIONS,
+    CustomerFile,
+    CustomerLink,
+    CustomerMerge,
+    DistinctCustomers,
+    RecordAccess,
+    TreatmentNote,
+)
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, BranchException, StaffShift
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
@@ -13,7 +24,10 @@ from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_s
 from spa_app.models.user import ROLES, User, UserBranch
 
 __all__ = [
+    "FILE_KINDS",
+    "MEDIA_TYPES",
     "PAYMENT_METHODS",
+    "RELATIONS",
     "RESOURCE_KINDS",
     "ROLES",
     "STAFF_KINDS",
@@ -28,7 +42,11 @@ __all__ = [
     "BranchException",
     "BranchHours",
     "Customer",
+    "CustomerFile",
+    "CustomerLink",
+    "CustomerMerge",
     "CustomerTreatment",
+    "DistinctCustomers",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",
@@ -40,6 +58,7 @@ __all__ = [
     "Payment",
     "Plan",
     "PlanItem",
+    "RecordAccess",
     "Resource",
     "ResourceType",
     "Service",
@@ -48,6 +67,7 @@ __all__ = [
     "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
+    "TreatmentNote",
     "User",
     "UserBranch",
     "derive_status",

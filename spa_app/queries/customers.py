@@ -18,6 +18,8 @@ NEWEST = 10_000  # customers who are looked through one by one, in case the word
 CANDIDATES = 2_000  # matches out of all customers, by index, that are ranked
 OFTEN_NO_SHOW = 2  # in the last 365 days
 BIRTHDAY_DAYS = 7
+# Who was merged is found as whom they were merged into, and who is anonymised not at all.
+LIVE = and_(Customer.merged_into_id.is_(None), Customer.anonymised_at.is_(None))
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class CustomerProfile:
     birth_date: dt.date | None
     allergies: str
     note: str
+    tags: tuple[str, ...]
     credit_amount: int
     created_at: dt.datetime
+    merged_into_id: int | None
+    anonymised_at: dt.datetime | None
     phone_shared_with: tuple[tuple[int, str], ...]  # id and name of the others who are reached there
     is_first_visit: bool
     no_shows: int  # in the last 365 days
@@ -97,7 +102,7 @@ def find_by_phone(phone: str) -> list[FoundCustomer]:
 
 def list_newest_customers(limit: int = 20) -> list[FoundCustomer]:
     """Those who were added last, the newest first."""
-    return _found(list(db.session.scalars(select(Customer.id).order_by(Customer.id.desc()).limit(limit))))
+    return _found(list(db.session.scalars(select(Customer.id).where(LIVE).order_by(Customer.id.desc()).limit(limit))))
 
 
 def get_customer(
@@ -145,8 +150,11 @@ def get_customer(
         birth_date=customer.birth_date,
         allergies=customer.allergies,
         note=customer.note,
+        tags=tuple(customer.tags),
         credit_amount=customer.credit_amount,
         created_at=customer.created_at,
+        merged_into_id=customer.merged_into_id,
+        anonymised_at=customer.anonymised_at,
         phone_shared_with=tuple((other.id, other.full_name) for other in shared),
         is_first_visit=not counts.completed and not came_before,
         no_shows=counts.no_shows,
@@ -205,7 +213,7 @@ def _by_words(text: str, limit: int) -> list[int]:
 
 def _search(patterns: list[str], words: list[str], limit: int, *, everywhere: bool) -> list[int]:
     """The best ``limit`` among the newest customers; where they are fewer, among all (``everywhere``)."""
-    searched = select(Customer.id, Customer.search_text)
+    searched = select(Customer.id, Customer.search_text).where(LIVE)
     newest = searched.order_by(Customer.id.desc()).limit(NEWEST).subquery()
     ids = list(db.session.scalars(_best(newest, words, limit).where(_each(newest.c.search_text, patterns))))
     if len(ids) < limit and everywhere:
@@ -245,7 +253,7 @@ def _found(ids: list[int]) -> list[FoundCustomer]:
     )
     rows = db.session.execute(
         select(Customer.id, Customer.full_name, Customer.phone, Customer.allergies != "", free).where(
-            Customer.id.in_(ids)
+            Customer.id.in_(ids), LIVE
         )
     )
     by_id = {row[0]: FoundCustomer(*row) for row in rows}

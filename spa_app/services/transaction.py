@@ -1,8 +1,8 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → staff by id → resources by id → treatments by id →
-invoice → customer → invoice counter. Lock before you check. One stands aside: whoever books for a new customer on a
-shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits for one.
+invoice → customers by id → invoice counter. Lock before you check. One stands aside: whoever books for a new customer
+on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits for one.
 """
 
 import random
@@ -60,6 +60,23 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         ways_out=(WayOut("share_phone", N_("They share this phone")),),
     ),
     "ck_customers_phone_e164": lambda: InvalidError("phone_invalid", N_("This is not a phone number."), field="phone"),
+    "uq_customer_merges_open": lambda: ConflictError(
+        "already_merged", N_("Somebody else has just merged these customers. Nothing was done twice.")
+    ),
+    **dict.fromkeys(
+        (
+            "tr_bookings_live_customer",
+            "tr_customer_files_live_customer",
+            "tr_customer_treatments_live_customer",
+            "tr_invoices_live_customer",
+        ),
+        lambda: ConflictError(
+            "customer_gone",
+            N_("This customer was merged with another, or anonymised. Find them again; nothing was stored."),
+            field="customer_id",
+        ),
+    ),
+    "uq_customer_links_pair": lambda: ConflictError("already_linked", N_("These two are linked already.")),
     "uq_users_username": lambda: ConflictError(
         "username_taken", N_("Another user already has this name."), field="username"
     ),

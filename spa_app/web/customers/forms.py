@@ -3,11 +3,34 @@
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, DateField, EmailField, StringField, TelField, TextAreaField
+from wtforms import BooleanField, DateField, EmailField, RadioField, StringField, TelField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
+from spa_app.queries.duplicates import Side
+from spa_app.services.customer_merging import BOTH, FACTS, default_choice
 from spa_app.services.customers import EMAIL_LENGTH, NAME_LENGTH, NOTE_LENGTH
+from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.forms import Form
+
+# Why two customers are held to be alike.
+REASONS = {
+    "name_phone": _l("Same name and phone"),
+    "name_birthday": _l("Same name and date of birth"),
+    "zero": _l("The phone differs by a lost zero"),
+    "name_zero": _l("Same name, the phone differs by zeros"),
+    "name_digit": _l("Same name, the phone differs in a few digits"),
+}
+FACT_LABELS = {
+    "full_name": _l("Name"),
+    "phone": _l("Phone"),
+    "email": _l("E-mail"),
+    "birth_date": _l("Date of birth"),
+    "preferred_staff_id": _l("Preferred therapist"),
+    "allergies": _l("Allergies"),
+    "medical_note": _l("Medical note"),
+    "note": _l("Note"),
+    "tags": _l("Tags"),
+}
 
 
 class CustomerForm(Form):
@@ -38,3 +61,32 @@ class CustomerForm(Form):
             "allergies": self.allergies.data or "",
             "note": self.note.data or "",
         }
+
+
+class MergeForm(Form):
+    """Which of two customers each fact is kept of; ``reason`` goes into the record of the merge."""
+
+    reason = StringField(_l("Reason"), [Length(max=REASON_LENGTH)], render_kw={"autocomplete": "off"})
+
+    @classmethod
+    def facts(cls) -> tuple[str, ...]:
+        """The facts to choose of, in the order of the page."""
+        return FACTS
+
+    def choices(self) -> dict[str, str]:
+        """The choice of each fact, as the service takes it."""
+        return {fact: self[fact].data for fact in FACTS if self[fact].data}
+
+    def suggest(self, mine: Side, theirs: Side) -> None:
+        """Set what a merge would keep by itself."""
+        for fact in FACTS:
+            self[fact].data = default_choice(fact, getattr(mine, fact), getattr(theirs, fact))
+
+
+for _fact in FACTS:
+    _choices = [
+        ("this", _l("this one")),
+        ("other", _l("the other")),
+        *([("both", _l("both"))] if _fact in BOTH else []),
+    ]
+    setattr(MergeForm, _fact, RadioField(FACT_LABELS[_fact], [Optional()], choices=_choices))

@@ -11,10 +11,11 @@ from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
 from spa_app.queries import treatments
 from spa_app.queries.customers import CustomerProfile
+from spa_app.queries.duplicates import list_suspects
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
-from spa_app.web.customers.forms import CustomerForm
+from spa_app.web.customers.forms import REASONS, CustomerForm
 from spa_app.web.filters import phone as national
 from spa_app.web.htmx import redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
@@ -24,6 +25,7 @@ from spa_app.web.treatments.forms import SellForm
 bp = Blueprint("customers", __name__, url_prefix="/customers")
 
 errors.register_way_out("open_customer", "customers.show", "customer_id")
+errors.register_way_out("open_survivor", "customers.show", "customer_id")
 
 
 @bp.get("")
@@ -74,14 +76,14 @@ def create() -> ResponseReturnValue:
 @roles(*DESK)
 def show(customer_id: int) -> ResponseReturnValue:
     """A customer's page."""
-    return _page(_profile(customer_id))
+    return _page(require_profile(customer_id))
 
 
 @bp.post("/<int:customer_id>")
 @roles(*DESK)
 def update(customer_id: int) -> ResponseReturnValue:
     """Replace a customer's details; 422 at the fields; 409 where another customer has the phone."""
-    profile = _profile(customer_id)
+    profile = require_profile(customer_id)
     form = CustomerForm()
     if not form.validate():
         return _page(profile, form, 422)
@@ -98,11 +100,16 @@ def update(customer_id: int) -> ResponseReturnValue:
     return redirect(url_for("customers.show", customer_id=customer_id))
 
 
-def _profile(customer_id: int) -> CustomerProfile:
+def require_profile(customer_id: int) -> CustomerProfile:
+    """The customer, or 404. A reader of one who was merged is led on to whom they were merged into."""
     branch_ids = [branch.id for branch in signed_in().branches]
     profile = queries.get_customer(customer_id, branch_ids=branch_ids, now=clock.now(), today=local_today())
     if profile is None:
         abort(404)
+    if profile.merged_into_id is not None and request.method == "GET":
+        toast(_("%(name)s was merged into this customer.", name=profile.full_name))
+        place = {**(request.view_args or {}), "customer_id": profile.merged_into_id}
+        abort(redirect(url_for(request.endpoint or "customers.show", **place)))
     return profile
 
 
@@ -139,4 +146,6 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),
+        suspects=list_suspects(profile.id),
+        reasons=REASONS,
     )

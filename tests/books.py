@@ -140,10 +140,16 @@ RULES = {
         JOIN booking_items i ON i.id = r.booking_item_id WHERE NOT i.occupied @> r.occupied""",
     "a visit lies in its therapist's blocked time": """
         SELECT i.id, x.id FROM booking_items i JOIN blocked_times x ON x.staff_id = i.staff_id
-            AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)""",
+            AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)
+        WHERE NOT EXISTS (
+            SELECT FROM audit_log a WHERE a.entity = 'blocked_time' AND a.entity_id = x.id
+                AND a.action = 'time_blocked' AND a.after -> 'left' @> to_jsonb(i.id))""",
     "a visit is in a room that is closed": """
         SELECT r.booking_item_id, x.id FROM booking_item_resources r JOIN blocked_times x
-            ON x.resource_id = r.resource_id AND r.occupies AND r.occupied && tstzrange(x.starts_at, x.ends_at)""",
+            ON x.resource_id = r.resource_id AND r.occupies AND r.occupied && tstzrange(x.starts_at, x.ends_at)
+        WHERE NOT EXISTS (
+            SELECT FROM audit_log a WHERE a.entity = 'blocked_time' AND a.entity_id = x.id
+                AND a.action = 'time_blocked' AND a.after -> 'left' @> to_jsonb(r.booking_item_id))""",
 }
 
 STATUSES = """

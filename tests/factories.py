@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
@@ -32,7 +33,7 @@ from spa_app.models import (
     UserBranch,
 )
 from spa_app.money import vat_within
-from spa_app.services import billing, bookings, ledger, payments, treatments
+from spa_app.services import billing, bookings, ledger, payments, treatments, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.ledger import Account, Posting
@@ -304,6 +305,27 @@ def make_booking(
     if status == "no_show":
         bookings.mark_no_show(booking, actor=actor)
     return booking
+
+
+def make_entry(
+    spa: Spa,
+    *service_ids: int,
+    customer_id: int | None = None,
+    days: tuple[int, int] = (0, 14),
+    actor: Actor | None = None,
+    **wish: Any,
+) -> int:
+    """An entry of the waitlist, for a facial unless told otherwise; ``days`` from today to which, ``wish`` the rest."""
+    today = clock.today(db.session.get_one(Branch, spa.branch).timezone)
+    return waitlist.add_entry(
+        branch_id=spa.branch,
+        customer_id=customer_id or make_customer(),
+        service_ids=service_ids or [spa.facial],
+        first_on=today + dt.timedelta(days=days[0]),
+        last_on=today + dt.timedelta(days=days[1]),
+        actor=actor or spa.receptionist,
+        **wish,
+    )
 
 
 def this_minute() -> dt.datetime:

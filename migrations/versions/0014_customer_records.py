@@ -34,7 +34,7 @@ CUSTOMER_CHECKS = (
     ("merged_into_other", "merged_into_id <> id"),
     ("merged_has_no_phone", "merged_into_id IS NULL OR phone IS NULL"),
 )
-LIVE_CUSTOMER_TABLES = ("bookings", "customer_files", "customer_treatments", "invoices")
+LIVE_CUSTOMER_TABLES = ("bookings", "customer_files", "customer_treatments", "invoices", "waitlist_entries")
 
 # An issued invoice follows its customer through a merge, and back when that is undone; nowhere else.
 INVOICE_CUSTOMER = """
@@ -212,7 +212,7 @@ def _create_tables() -> None:
         sa.Column("second_id", sa.BigInteger(), nullable=False),
         sa.Column("actor_id", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("first_id < second_id", name=op.f("ck_distinct_customers_order")),
+        sa.CheckConstraint("first_id <> second_id", name=op.f("ck_distinct_customers_two")),
         sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name=op.f("fk_distinct_customers_actor_id")),
         sa.ForeignKeyConstraint(["first_id"], ["customers.id"], name=op.f("fk_distinct_customers_first_id")),
         sa.ForeignKeyConstraint(["second_id"], ["customers.id"], name=op.f("fk_distinct_customers_second_id")),

@@ -22,8 +22,10 @@ from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, Br
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
+from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
     "PAYMENT_METHODS",
@@ -70,5 +72,7 @@ __all__ = [
     "TreatmentNote",
     "User",
     "UserBranch",
+    "WaitlistEntry",
+    "WaitlistService",
     "derive_status",
 ]

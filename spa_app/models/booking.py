@@ -4,13 +4,16 @@ import datetime as dt
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     SmallInteger,
     UniqueConstraint,
+    and_,
     func,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
@@ -23,7 +26,12 @@ STATUSES = ("pending", "confirmed", "in_progress", "completed", "cancelled", "no
 
 
 class Booking(Base):
-    """A visit of one customer. ``version`` grows with every change, so that a stale screen can be told."""
+    """A visit of one customer. ``version`` grows with every change, so that a stale screen can be told.
+
+    A pending one with ``held_until`` is no visit yet: a desk (``held_by_id``) holds the place for the customer until
+    then. From that instant on the place is free, whether or not anybody has written so; confirming takes the limit
+    away. A cancelled one that still has it never was more than a hold: no history or count of visits shows it.
+    """
 
     __tablename__ = "bookings"
     __table_args__ = (
@@ -31,7 +39,21 @@ class Booking(Base):
             "status IN ('pending', 'confirmed', 'in_progress', 'completed', 'cancelled', 'no_show')", name="status"
         ),
         CheckConstraint("status <> 'cancelled' OR cancel_reason <> ''", name="cancel_reason"),
+        CheckConstraint("held_until IS NULL OR status IN ('pending', 'cancelled')", name="hold"),
+        CheckConstraint("(held_until IS NULL) = (held_by_id IS NULL)", name="holder"),
         UniqueConstraint("id", "status"),
+        # An entry of the waitlist leads to one place at a time.
+        Index(
+            "uq_bookings_live_waitlist_entry",
+            "waitlist_entry_id",
+            unique=True,
+            postgresql_where=text("status NOT IN ('cancelled', 'no_show')"),
+        ),
+        Index(
+            "ix_bookings_held_until",
+            "held_until",
+            postgresql_where=text("status = 'pending' AND held_until IS NOT NULL"),
+        ),
         Index("ix_bookings_branch_id_starts_at", "branch_id", "starts_at"),
         Index("ix_bookings_customer_id", "customer_id", "starts_at"),
     )
@@ -48,6 +70,9 @@ class Booking(Base):
     completed_at: Mapped[dt.datetime | None]
     cancelled_at: Mapped[dt.datetime | None]
     cancel_reason: Mapped[str] = mapped_column(server_default="")
+    held_until: Mapped[dt.datetime | None]
+    held_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    waitlist_entry_id: Mapped[int | None] = mapped_column(ForeignKey("waitlist_entries.id"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -58,6 +83,15 @@ class Booking(Base):
         lazy="raise_on_sql",
         primaryjoin="Booking.id == foreign(BookingItem.booking_id)",
     )
+
+    @classmethod
+    def is_shown(cls, now: ColumnElement[dt.datetime] | dt.datetime) -> ColumnElement[bool]:
+        """Whether it is a visit, or a place that is held as of ``now``: a hold that is over shows nowhere."""
+        return or_(cls.held_until.is_(None), and_(cls.status == "pending", cls.held_until > now))
+
+    def is_lapsed_hold(self, now: dt.datetime) -> bool:
+        """Whether the place was only held, and the time for that has passed."""
+        return self.status == "pending" and self.held_until is not None and self.held_until <= now
 
 
 class BookingItem(Base):

@@ -46,7 +46,7 @@ class DistinctCustomers(Base):
     """Two customers who look alike and are not the same: the desk said so. The smaller id stands first."""
 
     __tablename__ = "distinct_customers"
-    __table_args__ = (CheckConstraint("first_id < second_id", name="order"),)
+    __table_args__ = (CheckConstraint("first_id <> second_id", name="two"),)
 
     first_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), primary_key=True)
     second_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), primary_key=True)

@@ -40,7 +40,8 @@ class StaffShift(Base):
 class BlockedTime(Base):
     """Time of one therapist, or of one room or machine, that no visit may take: leave, a break, a closed room.
 
-    No visit that occupies time overlaps it: who writes either holds the lock of the therapist's or room's row.
+    Nothing is booked into it: who writes either holds the lock of the therapist's or room's row. Visits may lie in it
+    that were there when an absence was marked over them; they need somebody else, and show so until they have.
     """
 
     __tablename__ = "blocked_times"

@@ -25,6 +25,7 @@ from spa_app.models import (
     Staff,
     TreatmentEntry,
     User,
+    WaitlistEntry,
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
@@ -48,6 +49,8 @@ class VisitCustomer:
     allergies: str
     is_first_visit: bool
     no_shows: int  # in the last 365 days
+    preferred_staff_id: int | None
+    preferred_staff_name: str | None
 
     @property
     def is_often_no_show(self) -> bool:
@@ -104,6 +107,11 @@ class VisitItem:
     is_cancelled: bool
     card: VisitCard | None
 
+    @property
+    def minutes(self) -> int:
+        """How long it takes, without clean-up."""
+        return (self.ends_at - self.starts_at) // dt.timedelta(minutes=1)
+
 
 @dataclass(frozen=True)
 class VisitInvoice:
@@ -155,6 +163,10 @@ class Visit:
     no_show_fee_bp: int | None
     no_show_fee_amount: int | None
     waiver_limit_amount: int
+    held_until: dt.datetime | None  # set: the place is, or was, only held, by held_by
+    held_by: str | None
+    waitlist_entry_id: int | None
+    waitlist_status: str | None
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
@@ -165,6 +177,11 @@ class Visit:
     def ends_at(self) -> dt.datetime:
         """When the last service is over."""
         return max((item.ends_at for item in self.items), default=self.starts_at)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has passed, so that the desk no longer moves it."""
+        return self.ends_at <= self.as_of
 
     @property
     def visit_on(self) -> dt.date:
@@ -214,6 +231,8 @@ class Visit:
     @property
     def actions(self) -> tuple[str, ...]:
         """What may be done next, the usual next step first (1-product, *Bookings*)."""
+        if self.held_until is not None:
+            return ("confirm", "move", "release") if self.is_held else ()
         if self.status == "pending":
             return ("confirm", "move", "cancel")
         if self.status == "confirmed":
@@ -224,10 +243,30 @@ class Visit:
             return ("complete", "cancel")
         return ("undo-complete",) if self.status == "completed" else ("undo-cancel",)
 
+    def can_be_moved(self, *, by_manager: bool) -> bool:
+        """Whether it may still go to another time or place: what is over is corrected by a manager only."""
+        return "move" in self.actions and (by_manager or not self.is_over)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the place is only held, and still is."""
+        return self.status == "pending" and self.held_until is not None and self.held_until > self.as_of
+
+    @property
+    def shown_status(self) -> str:
+        """The status as the screen has it, which tells a held place, and one that was, from a visit."""
+        return self.status if self.held_until is None else "held" if self.is_held else "hold_over"
+
+    @property
+    def can_put_back(self) -> bool:
+        """Whether the entry of the waitlist that led to this visit can wait again."""
+        gave_up = self.status in ("cancelled", "no_show") and self.held_until is None
+        return gave_up and self.waitlist_status == "booked"
+
     @property
     def can_edit_items(self) -> bool:
         """Whether services can be added, changed and cancelled one by one."""
-        return self.status in ("pending", "confirmed")
+        return self.status in ("pending", "confirmed") and self.shown_status != "hold_over"
 
     @property
     def can_change_payment(self) -> bool:
@@ -246,6 +285,7 @@ class Visit:
 
 @cache
 def _visit_query() -> Select[Any]:
+    holder = aliased(User)
     return (
         select(
             Booking.id,
@@ -272,11 +312,17 @@ def _visit_query() -> Select[Any]:
             Branch.no_show_fee_bp,
             Branch.no_show_fee_amount,
             Branch.waiver_limit_amount,
+            Booking.held_until,
+            holder.full_name.label("held_by"),
+            Booking.waitlist_entry_id,
+            WaitlistEntry.status.label("waitlist_status"),
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
         .join(Customer, Customer.id == Booking.customer_id)
         .outerjoin(User, User.id == Booking.created_by_id)
+        .outerjoin(holder, holder.id == Booking.held_by_id)
+        .outerjoin(WaitlistEntry, WaitlistEntry.id == Booking.waitlist_entry_id)
         .where(Booking.id == _BOOKING_ID, Booking.branch_id == func.any(bindparam("branch_ids", type_=_IDS)))
     )
 
@@ -290,9 +336,9 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     items = _items(booking_id)
     told: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(told[:24]),
+        **dict(told[:28]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in told[24:])),
+        customer=VisitCustomer(*(value for _, value in told[28:])),
         items=tuple(item for item in items if not item.is_cancelled),
         cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
@@ -321,7 +367,7 @@ def _no_shows_since() -> dt.datetime:
 
 
 def _customer_columns() -> tuple[Any, ...]:
-    other = aliased(Booking)
+    other, wished = aliased(Booking), aliased(Staff)
     came = exists().where(other.customer_id == Customer.id, other.status == "completed")
     imported = exists().where(CustomerTreatment.customer_id == Customer.id, CustomerTreatment.import_ref.is_not(None))
     no_shows = (
@@ -341,6 +387,11 @@ def _customer_columns() -> tuple[Any, ...]:
         Customer.allergies,
         and_(~came, ~imported).label("is_first_visit"),
         no_shows.label("no_shows"),
+        Customer.preferred_staff_id,
+        select(wished.full_name)
+        .where(wished.id == Customer.preferred_staff_id)
+        .scalar_subquery()
+        .label("preferred_staff_name"),
     )
 
 

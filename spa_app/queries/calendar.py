@@ -46,8 +46,9 @@ from spa_app.models import (
     Service,
     Staff,
     StaffShift,
+    User,
 )
-from spa_app.queries.roster import Blocked, Period, get_roster, week_of
+from spa_app.queries.roster import Blocked, DayRoster, Period, get_rosters, week_of
 from spa_app.queries.snapshot import SNAPSHOT
 
 By = Literal["therapist", "room"]
@@ -67,7 +68,8 @@ class Block:
     """One service of a visit as the calendar shows it; in the room view one for each room that it takes.
 
     ``number`` counts a visit's blocks of this day from 1. ``occupied_from`` and ``occupied_to`` hold the clean-up
-    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice.
+    buffers. ``payment`` is ``unpaid``, ``partly_paid`` or ``paid``, and None while there is no invoice. A place that is
+    only held has ``held_until``, and who holds it.
     """
 
     column_id: int
@@ -82,6 +84,8 @@ class Block:
     ends_at: dt.datetime
     occupied_from: dt.datetime
     occupied_to: dt.datetime
+    version: int
+    visit_starts_at: dt.datetime
     customer_id: int
     customer_name: str
     service_name: str
@@ -94,6 +98,8 @@ class Block:
     entered_late: bool
     note: str
     allergies: str
+    held_until: dt.datetime | None
+    held_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,8 @@ class Day:
     open_periods: tuple[Period, ...]
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]  # by therapist; who is not among them works all opening hours
     blocked: tuple[Blocked, ...]
+    without_therapist: frozenset[int]  # items that lie in an absence of their therapist, and
+    without_room: frozenset[int]  # of a room of theirs
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
 
@@ -129,17 +137,18 @@ def get_day(
     which occupy no time. Blocks come by start. Raises :class:`NotFoundError` for an unknown branch.
 
     ``snapshot`` is as for :func:`get_revision`. A day is kept only if its last statement still saw that state: so did
-    those before it, and whoever brings that snapshot again has it as it is.
+    those before it, and whoever brings that snapshot again has it as it is, until the first place that it shows as held
+    is free again.
     """
     key = (branch_id, date, by, only_staff_id, with_given_up)
     kept = _days.get(key)
-    if snapshot is not None and kept is not None and kept[0] == snapshot:
+    if snapshot is not None and kept is not None and kept[0] == snapshot and clock.now() < kept[2]:
         return kept[1]
     day, seen = _read_day(*key, snapshot=snapshot)
     if seen is not None and seen == snapshot:
         if len(_days) >= MOST_DAYS:
             _days.clear()
-        _days[key] = seen, day
+        _days[key] = seen, day, min((block.held_until for block in day.blocks if block.held_until), default=NEVER)
     return day
 
 
@@ -147,14 +156,15 @@ def _read_day(
     branch_id: int, date: dt.date, by: By, only_staff_id: int | None, with_given_up: bool, *, snapshot: str | None
 ) -> tuple[Day, str | None]:
     """The day, and what its last statement saw of the database (None without a visit)."""
-    timezone, hours = _branch_hours(branch_id, date)
+    timezone, hours = branch_hours(branch_id, [date])
     begins_at, ends_at = clock.day_bounds(date, timezone)
     # Before the blocks: what changes in between then shows as a change at the next poll, never as none.
     revision = get_revision(branch_id, date, timezone=timezone, snapshot=snapshot)
-    roster = get_roster(branch_id, date, by, timezone)
+    (roster,) = get_rosters(branch_id, [date], by, timezone)
     columns = _columns(branch_id, by, only_staff_id)
-    rows = _rows(branch_id, begins_at, ends_at, only_staff_id=only_staff_id, with_given_up=with_given_up)
-    blocks = _blocks(rows, by)
+    blocks, seen = list_blocks(
+        branch_id, begins_at, ends_at, by, only_staff_id=only_staff_id, with_given_up=with_given_up
+    )
     if by == "therapist":
         # Someone who has left, or helps out from another branch, stands in the calendar as long as visits are theirs.
         known = {column.id for column in columns}
@@ -168,64 +178,95 @@ def _read_day(
         revision=revision,
         begins_at=begins_at,
         ends_at=ends_at,
-        open_periods=roster.open_periods
-        if roster.open_periods is not None
-        else tuple(
-            (clock.at_local(date, opens_at, timezone), clock.at_local(date, closes_at, timezone))
-            for opens_at, closes_at in hours
-        ),
+        open_periods=open_on(date, roster, hours, timezone),
         shifts=roster.shifts,
         blocked=roster.blocked,
+        without_therapist=roster.without_therapist,
+        without_room=roster.without_room,
         columns=columns,
         blocks=blocks,
     )
-    return day, rows[-1].seen if rows else None
+    return day, seen
 
 
-def get_revision(branch_id: int, date: dt.date, *, timezone: str, snapshot: str | None = None) -> str:
+def get_revision(
+    branch_id: int,
+    date: dt.date,
+    *,
+    timezone: str,
+    days: int = 1,
+    only_staff_id: int | None = None,
+    snapshot: str | None = None,
+) -> str:
     """A digest of all that the day shows, in one statement at most: the price of a poll that finds nothing new.
 
+    ``days``: of so many days from ``date`` on, which lie in one week; ``only_staff_id``: of that therapist's visits.
+
     ``snapshot`` is what the caller could see of the database just now (:attr:`SignedIn.snapshot`). If this process has
-    computed the digest in that very state, nothing was committed since and it still holds, without asking.
+    computed the digest in that very state, nothing was committed since and it still holds, without asking, until the
+    first place that the day shows as held is free again: that takes no more than time.
 
     ``bookings.version`` stands for the visit, its items and their places. Whether a visit is the customer's first is
     not in it: that can only change through another day.
     """
-    key = (branch_id, date, timezone)
+    key = (branch_id, date, timezone, days, only_staff_id)
+    now = clock.now()
     known = _revisions.get(key)
-    if snapshot is not None and known is not None and known[0] == snapshot:
+    if snapshot is not None and known is not None and known[0] == snapshot and now < known[2]:
         return known[1]
-    begins_at, ends_at = clock.day_bounds(date, timezone)
-    values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "weekday": date.weekday()}
-    values |= {"date": date, **week_of(date)}
-    revision, seen = db.session.execute(_revision_query(), values).one()
+    last = date + dt.timedelta(days=days - 1)
+    values = {
+        "branch_id": branch_id,
+        "begins_at": clock.day_bounds(date, timezone)[0],
+        "ends_at": clock.day_bounds(last, timezone)[1],
+        "weekday": date.weekday(),
+        "last_weekday": last.weekday(),
+        "date": date,
+        "last_date": last,
+        "staff_id": only_staff_id,
+        "now": now,
+        **week_of(date),
+    }
+    revision, seen, holds_until = db.session.execute(_revision_query(only_staff_id is not None), values).one()
     if len(_revisions) >= MOST_REVISIONS:
         _revisions.clear()
-    _revisions[key] = (seen, revision)
+    _revisions[key] = (seen, revision, holds_until or NEVER)
     return str(revision)
 
 
-# (branch, date, time zone) → (snapshot in which it was computed, revision)
-_revisions: dict[tuple[int, dt.date, str], tuple[str, str]] = {}
+def changes_by_time(
+    branch_id: int, date: dt.date, *, timezone: str, days: int = 1, only_staff_id: int | None = None
+) -> bool:
+    """Whether that whose revision was just asked for shows a held place, which is free again without any commit."""
+    known = _revisions.get((branch_id, date, timezone, days, only_staff_id))
+    return known is not None and known[2] != NEVER
+
+
+# What it is of → (snapshot in which it was computed, revision, when time alone makes another of it)
+_revisions: dict[tuple[int, dt.date, str, int, int | None], tuple[str, str, dt.datetime]] = {}
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 MOST_REVISIONS = 500
-# what was asked for → (snapshot in which it was read, the day)
-_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day]] = {}
+# what was asked for → (snapshot in which it was read, the day, when time alone makes another of it)
+_days: dict[tuple[int, dt.date, By, int | None, bool], tuple[str, Day, dt.datetime]] = {}
 MOST_DAYS = 32
 
 # The queries are built once: on a page of a few milliseconds, building them anew would be a third of it.
 _BRANCH = bindparam("branch_id", type_=BigInteger)
-_WEEKDAY = bindparam("weekday", type_=SmallInteger)
+_WEEKDAY, _LAST_WEEKDAY = (bindparam(name, type_=SmallInteger) for name in ("weekday", "last_weekday"))
 _STAFF = bindparam("staff_id", type_=BigInteger)
-_BEGINS_AT, _ENDS_AT = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at"))
+_BEGINS_AT, _ENDS_AT, _NOW = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("begins_at", "ends_at", "now")
+)
 
 
-def _on_the_day() -> ColumnElement[bool]:
+def starts_between() -> ColumnElement[bool]:
+    """Whether a visit of ``branch_id`` begins from ``begins_at`` on and before ``ends_at``."""
     return and_(Booking.branch_id == _BRANCH, Booking.starts_at >= _BEGINS_AT, Booking.starts_at < _ENDS_AT)
 
 
 @cache
-def _revision_query() -> Select[Any]:
-    day = (
+def _revision_query(only_one: bool) -> Select[Any]:
+    shown = (
         select(
             func.concat_ws(
                 " ",
@@ -238,29 +279,41 @@ def _revision_query() -> Select[Any]:
                 CustomerTreatment.held_sessions,
                 CustomerTreatment.expired_sessions,
                 CustomerTreatment.total_sessions,
+                Booking.held_until > _NOW,
             ).label("said"),
             BookingItem.id,
+            case((Booking.held_until > _NOW, Booking.held_until)).label("held_until"),
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
         .join(Customer, Customer.id == Booking.customer_id)
         .outerjoin(CustomerTreatment, CustomerTreatment.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
-        .where(_on_the_day())
-        .subquery()
+        .where(starts_between())
     )
+    day = (shown.where(BookingItem.staff_id == _STAFF) if only_one else shown).subquery()
     frame = [
         select(func.sum(func.hashtext(func.concat_ws(" ", *columns)))).where(condition).scalar_subquery()
         for columns, condition in (
             ((Staff.id, Staff.full_name, Staff.position, Staff.is_active), Staff.branch_id == _BRANCH),
             ((Resource.id, Resource.name, Resource.position, Resource.is_active), Resource.branch_id == _BRANCH),
             (
-                (BranchHours.opens_at, BranchHours.closes_at),
-                and_(BranchHours.branch_id == _BRANCH, BranchHours.weekday == _WEEKDAY),
+                (BranchHours.weekday, BranchHours.opens_at, BranchHours.closes_at),
+                and_(BranchHours.branch_id == _BRANCH, BranchHours.weekday.between(_WEEKDAY, _LAST_WEEKDAY)),
             ),
             (
-                (BranchException.id, BranchException.opens_at, BranchException.closes_at),
-                and_(BranchException.branch_id == _BRANCH, BranchException.happens_on == bindparam("date", type_=Date)),
+                (
+                    BranchException.happens_on,
+                    BranchException.opens_at,
+                    BranchException.closes_at,
+                    BranchException.reason,
+                ),
+                and_(
+                    BranchException.branch_id == _BRANCH,
+                    BranchException.happens_on.between(
+                        bindparam("date", type_=Date), bindparam("last_date", type_=Date)
+                    ),
+                ),
             ),
             (
                 (StaffShift.staff_id, StaffShift.works_on, StaffShift.starts_at, StaffShift.ends_at),
@@ -284,23 +337,49 @@ def _revision_query() -> Select[Any]:
         )
     ]
     visits = select(func.string_agg(day.c.said, aggregate_order_by(literal(";"), day.c.id))).scalar_subquery()
-    return select(func.md5(func.concat_ws("|", *frame, visits)), literal_column(SNAPSHOT))
+    return select(
+        func.md5(func.concat_ws("|", *frame, visits)),
+        literal_column(SNAPSHOT),
+        select(func.min(day.c.held_until)).scalar_subquery(),
+    )
 
 
-def _branch_hours(branch_id: int, date: dt.date) -> tuple[str, list[tuple[dt.time, dt.time]]]:
-    rows = db.session.execute(_hours_query(), {"branch_id": branch_id, "weekday": date.weekday()}).all()
+def branch_hours(branch_id: int, dates: Sequence[dt.date]) -> tuple[str, dict[int, list[tuple[dt.time, dt.time]]]]:
+    """The branch's time zone, and its weekly hours by weekday for ``dates``, which lie in one week.
+
+    Raises :class:`NotFoundError` for an unknown branch.
+    """
+    values = {"branch_id": branch_id, "weekday": dates[0].weekday(), "last_weekday": dates[-1].weekday()}
+    rows = db.session.execute(_hours_query(), values).all()
     if not rows:
         raise NotFoundError("not_found", N_("There is no such thing in your branches."))
-    return rows[0].timezone, [(row.opens_at, row.closes_at) for row in rows if row.opens_at is not None]
+    hours: dict[int, list[tuple[dt.time, dt.time]]] = {}
+    for _, weekday, opens_at, closes_at in rows:
+        if weekday is not None:
+            hours.setdefault(weekday, []).append((opens_at, closes_at))
+    return rows[0].timezone, hours
 
 
 @cache
-def _hours_query() -> Select[str, dt.time, dt.time]:
+def _hours_query() -> Select[str, int, dt.time, dt.time]:
+    this_week = and_(BranchHours.branch_id == Branch.id, BranchHours.weekday.between(_WEEKDAY, _LAST_WEEKDAY))
     return (
-        select(Branch.timezone, BranchHours.opens_at, BranchHours.closes_at)
-        .outerjoin(BranchHours, and_(BranchHours.branch_id == Branch.id, BranchHours.weekday == _WEEKDAY))
+        select(Branch.timezone, BranchHours.weekday, BranchHours.opens_at, BranchHours.closes_at)
+        .outerjoin(BranchHours, this_week)
         .where(Branch.id == _BRANCH)
         .order_by(BranchHours.opens_at)
+    )
+
+
+def open_on(
+    date: dt.date, roster: DayRoster, hours: dict[int, list[tuple[dt.time, dt.time]]], timezone: str
+) -> tuple[Period, ...]:
+    """When the branch is open on ``date``: the exception's hours where there is one, else the weekday's."""
+    if roster.open_periods is not None:
+        return roster.open_periods
+    return tuple(
+        (clock.at_local(date, opens_at, timezone), clock.at_local(date, closes_at, timezone))
+        for opens_at, closes_at in hours.get(date.weekday(), ())
     )
 
 
@@ -336,11 +415,22 @@ def _live_invoice() -> Any:
     )
 
 
-def _rows(
-    branch_id: int, begins_at: dt.datetime, ends_at: dt.datetime, *, only_staff_id: int | None, with_given_up: bool
-) -> Sequence[Any]:
+def list_blocks(
+    branch_id: int,
+    begins_at: dt.datetime,
+    ends_at: dt.datetime,
+    by: By = "therapist",
+    *,
+    only_staff_id: int | None = None,
+    with_given_up: bool = False,
+) -> tuple[tuple[Block, ...], str | None]:
+    """The blocks of the visits that begin between two instants, by their start; and what the one statement that it
+    takes saw of the database (None without a visit).
+    """
     values = {"branch_id": branch_id, "begins_at": begins_at, "ends_at": ends_at, "staff_id": only_staff_id}
-    return db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
+    values["now"] = clock.now()
+    rows = db.session.execute(_rows_query(only_staff_id is not None, with_given_up), values).all()
+    return _blocks(rows, by), rows[-1].seen if rows else None
 
 
 @cache
@@ -363,6 +453,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             earlier.customer_id == Booking.customer_id,
             tuple_(earlier.starts_at, earlier.id) < tuple_(Booking.starts_at, Booking.id),
             earlier.status.not_in(GIVEN_UP),
+            earlier.held_until.is_(None),
         )
         .exists()
     )
@@ -380,6 +471,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             BookingItem.ends_at,
             func.lower(BookingItem.occupied),
             func.upper(BookingItem.occupied),
+            Booking.version,
+            Booking.starts_at,
             Booking.customer_id,
             Customer.full_name,
             Service.name,
@@ -392,6 +485,8 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Booking.entered_late,
             Booking.note,
             Customer.allergies,
+            Booking.held_until,
+            User.full_name,
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -400,9 +495,10 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
         .join(Staff, Staff.id == BookingItem.staff_id)
         .outerjoin(card, card.id == BookingItem.treatment_id)
         .outerjoin(Invoice, _live_invoice())
+        .outerjoin(User, User.id == Booking.held_by_id)
         .outerjoin(BookingItemResource, BookingItemResource.booking_item_id == BookingItem.id)
         .outerjoin(Resource, Resource.id == BookingItemResource.resource_id)
-        .where(_on_the_day())
+        .where(starts_between(), Booking.is_shown(_NOW))
         .order_by(BookingItem.starts_at, BookingItem.id, Resource.position, Resource.id)
     )
     if only_one:

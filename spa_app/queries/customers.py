@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Select, String, Subquery, and_, case, func
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
+from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service
+from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
 
 HOME_CODE = "84"  # of the numbers that are typed without their country
 NEWEST = 10_000  # customers who are looked through one by one, in case the words are common
@@ -39,7 +40,7 @@ class Visit:
 
     id: int
     starts_at: dt.datetime
-    status: str
+    status: str  # ``held``: the place is only held for them
     branch_name: str
     timezone: str
     services: tuple[str, ...]
@@ -65,6 +66,7 @@ class CustomerProfile:
     is_first_visit: bool
     no_shows: int  # in the last 365 days
     birthday_in_days: int | None  # 0 to 7, otherwise None
+    preferred_staff: tuple[int, str] | None  # id and name
     upcoming: tuple[Visit, ...]
     past: tuple[Visit, ...]
 
@@ -112,9 +114,14 @@ def get_customer(
 
     ``today`` is the date of the branch that is looked from. Takes six statements.
     """
-    customer = db.session.execute(select(Customer).where(Customer.id == customer_id)).scalar_one_or_none()
-    if customer is None:
+    found = db.session.execute(
+        select(Customer, Staff.full_name)
+        .outerjoin(Staff, Staff.id == Customer.preferred_staff_id)
+        .where(Customer.id == customer_id)
+    ).one_or_none()
+    if found is None:
         return None
+    customer, therapist = found
     counts = db.session.execute(
         select(
             func.count().filter(Booking.status == "completed").label("completed"),
@@ -159,9 +166,22 @@ def get_customer(
         is_first_visit=not counts.completed and not came_before,
         no_shows=counts.no_shows,
         birthday_in_days=_days_to_birthday(customer.birth_date, today),
+        preferred_staff=(customer.preferred_staff_id, therapist) if customer.preferred_staff_id else None,
         upcoming=upcoming,
         past=past,
     )
+
+
+def list_therapists(branch_ids: Iterable[int]) -> list[tuple[int, str]]:
+    """(id, name) of whom a customer can prefer; the branch stands with the name where there are several."""
+    branches = list(branch_ids)
+    rows = db.session.execute(
+        select(Staff.id, Staff.full_name, Branch.name)
+        .join(Branch, Branch.id == Staff.branch_id)
+        .where(Staff.branch_id.in_(branches), Staff.is_active)
+        .order_by(Branch.name, Branch.id, Staff.position, Staff.id)
+    )
+    return [(id_, f"{name} · {branch}" if len(branches) > 1 else name) for id_, name, branch in rows]
 
 
 def _named_exactly(text: str) -> list[int]:
@@ -274,9 +294,17 @@ def _visits(
         .scalar_subquery()
     )
     rows = db.session.execute(
-        select(Booking.id, Booking.starts_at, Booking.status, Branch.name, Branch.timezone, services)
+        select(
+            Booking.id,
+            Booking.starts_at,
+            case((Booking.held_until.is_not(None), "held"), else_=Booking.status),
+            Branch.name,
+            Branch.timezone,
+            services,
+        )
         .join(Branch, Branch.id == Booking.branch_id)
         .where(Booking.customer_id == customer_id, Booking.branch_id.in_(branch_ids), condition)
+        .where(Booking.is_shown(clock.now()))
         .order_by(order, Booking.id)
         .limit(limit)
     )

@@ -33,6 +33,7 @@ class Line:
     starts_at: dt.datetime
     ends_at: dt.datetime
     status: str
+    held_until: dt.datetime | None
     customer_name: str
     phone: str | None
     allergies: str
@@ -90,6 +91,7 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
         BookingItem.starts_at,
         BookingItem.ends_at,
         Booking.status,
+        Booking.held_until,
         Customer.full_name,
         Customer.phone if only_staff_id is None else null(),
         Customer.allergies,
@@ -113,6 +115,7 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
             Booking.starts_at >= bounds[0],
             Booking.starts_at < bounds[1],
             Booking.status.not_in(GIVEN_UP),
+            Booking.is_shown(clock.now()),
         )
         .order_by(BookingItem.starts_at, BookingItem.id)
     )

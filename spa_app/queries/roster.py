@@ -3,34 +3,48 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import ColumnElement, Select, func, or_, select, text
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import BlockedTime, Resource, Staff
+from spa_app.models import BlockedTime, BookingItem, BookingItemResource, Resource, Staff
 
 Period = tuple[dt.datetime, dt.datetime]
 MOST_BLOCKS = 100
 
-# All that a day shows of it, in one statement: a page of a few milliseconds can afford no more.
-_DAY = text(
+# All that a calendar shows of it, in one statement: a page of a few milliseconds can afford no more.
+_DAYS = text(
     """
-    SELECT 'exception' AS what, CAST(NULL AS bigint) AS id, CAST(NULL AS bigint) AS column_id, opens_at, closes_at,
-           CAST(NULL AS timestamptz) AS starts_at, CAST(NULL AS timestamptz) AS ends_at, '' AS kind, reason
-    FROM branch_exceptions WHERE branch_id = :branch_id AND happens_on = :date
+    SELECT 'exception' AS what, CAST(NULL AS bigint) AS id, CAST(NULL AS bigint) AS column_id, happens_on AS date,
+           opens_at, closes_at, CAST(NULL AS timestamptz) AS starts_at, CAST(NULL AS timestamptz) AS ends_at,
+           '' AS kind, reason
+    FROM branch_exceptions WHERE branch_id = :branch_id AND happens_on BETWEEN :first AND :last
     UNION ALL
-    SELECT CASE WHEN works_on = :date THEN 'shift' ELSE 'week' END, NULL, s.id, h.starts_at, h.ends_at, NULL, NULL,
-           '', ''
+    SELECT 'shift', NULL, s.id, works_on, h.starts_at, h.ends_at, NULL, NULL, '', ''
     FROM staff_shifts h JOIN staff s ON s.id = h.staff_id
     WHERE s.branch_id = :branch_id AND works_on BETWEEN :monday AND :sunday AND :by = 'therapist'
     UNION ALL
-    SELECT 'block', x.id, coalesce(s.id, r.id), NULL, NULL, x.starts_at, x.ends_at, x.kind, x.reason
+    SELECT 'block', x.id, coalesce(s.id, r.id), NULL, NULL, NULL, x.starts_at, x.ends_at, x.kind, x.reason
     FROM blocked_times x LEFT JOIN staff s ON s.id = x.staff_id LEFT JOIN resources r ON r.id = x.resource_id
     WHERE coalesce(s.branch_id, r.branch_id) = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
       AND (x.staff_id IS NOT NULL) = (:by = 'therapist')
-    ORDER BY 6, 4, 2
+    UNION ALL
+    SELECT 'without-therapist', i.id, NULL, NULL, NULL, NULL, NULL, NULL, '', ''
+    FROM blocked_times x JOIN staff s ON s.id = x.staff_id JOIN booking_items i ON i.staff_id = x.staff_id
+    WHERE s.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
+      AND i.occupies AND i.occupied && tstzrange(x.starts_at, x.ends_at)
+      AND i.booking_status IN ('pending', 'confirmed')
+    UNION ALL
+    SELECT 'without-room', u.booking_item_id, NULL, NULL, NULL, NULL, NULL, NULL, '', ''
+    FROM blocked_times x JOIN resources r ON r.id = x.resource_id
+    JOIN booking_item_resources u ON u.resource_id = x.resource_id
+    JOIN booking_items i ON i.id = u.booking_item_id
+    WHERE r.branch_id = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
+      AND u.occupies AND u.occupied && tstzrange(x.starts_at, x.ends_at)
+      AND i.booking_status IN ('pending', 'confirmed')
+    ORDER BY 7, 5, 2
     """
 )
 
@@ -49,51 +63,86 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class DayRoster:
-    """``open_periods``: the exception's, None on a usual day. ``shifts``: by therapist, but for who works always."""
+    """What is particular to a day.
+
+    ``open_periods``: the exception's, None on a usual day, and ``reason`` says why. ``shifts``: by therapist, but for
+    who works always. ``without_therapist`` and ``without_room`` are the items of upcoming visits that lie in an absence
+    marked over them.
+    """
 
     open_periods: tuple[Period, ...] | None
+    reason: str
     shifts: tuple[tuple[int, tuple[Period, ...]], ...]
     blocked: tuple[Blocked, ...]
+    without_therapist: frozenset[int]
+    without_room: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One blocked time as the list shows it; ``name`` is the therapist's or the room's."""
+    """One blocked time as the list shows it; ``name`` is the therapist's or the room's.
+
+    ``affected`` counts the services of upcoming visits that lie in it: of those that nobody has taken over yet.
+    """
 
     id: int
+    staff_id: int | None
+    resource_id: int | None
     name: str
     kind: str
     reason: str
     starts_at: dt.datetime
     ends_at: dt.datetime
+    affected: int
 
 
-def get_roster(branch_id: int, date: dt.date, by: Literal["therapist", "room"], timezone: str) -> DayRoster:
-    """The day's exception, shifts and blocked times, in one statement."""
+def get_rosters(
+    branch_id: int, dates: Sequence[dt.date], by: Literal["therapist", "room"], timezone: str
+) -> list[DayRoster]:
+    """Exception, shifts and blocked times of each of ``dates``, which lie in one week; in one statement."""
+    values = {
+        "branch_id": branch_id,
+        "first": dates[0],
+        "last": dates[-1],
+        "by": by,
+        "begins_at": clock.day_bounds(dates[0], timezone)[0],
+        "ends_at": clock.day_bounds(dates[-1], timezone)[1],
+    }
+    rows = db.session.execute(_DAYS, {**values, **week_of(dates[0])}).all()
+    return [_roster_of(date, rows, timezone) for date in dates]
+
+
+def _roster_of(date: dt.date, rows: Sequence[Any], timezone: str) -> DayRoster:
     begins_at, ends_at = clock.day_bounds(date, timezone)
-    values = {"branch_id": branch_id, "date": date, "by": by, "begins_at": begins_at, "ends_at": ends_at}
     special: list[Period] | None = None
+    reason = ""
     shifts: dict[int, list[Period]] = {}
     blocked = []
-    for what, id_, column, opens, closes, starts, ends, kind, reason in db.session.execute(
-        _DAY, {**values, **week_of(date)}
-    ):
+    without: dict[str, set[int]] = {"without-therapist": set(), "without-room": set()}
+    for what, id_, column, on, opens, closes, starts, ends, kind, why in rows:
         if what == "block":
-            blocked.append(Blocked(id_, column, max(starts, begins_at), min(ends, ends_at), kind, reason))
+            if starts < ends_at and ends > begins_at:
+                blocked.append(Blocked(id_, column, max(starts, begins_at), min(ends, ends_at), kind, why))
             continue
-        period = None
-        if opens is not None:
-            period = (clock.at_local(date, opens, timezone), clock.at_local(date, closes, timezone))
+        if what in without:
+            without[what].add(id_)
+            continue
+        # A shift on any day of the week says that on the others they do not work.
+        periods = shifts.setdefault(column, []) if what == "shift" else []
+        if on != date:
+            continue
         if what == "exception":
-            special = [*(special or []), *([period] if period else [])]
-            continue
-        mine = shifts.setdefault(column, [])
-        if what == "shift" and period:
-            mine.append(period)
+            special = periods = special or []
+            reason = reason or why
+        if opens is not None:
+            periods.append((clock.at_local(date, opens, timezone), clock.at_local(date, closes, timezone)))
     return DayRoster(
         tuple(special) if special is not None else None,
+        reason,
         tuple((one, tuple(periods)) for one, periods in sorted(shifts.items())),
         tuple(blocked),
+        frozenset(without["without-therapist"]),
+        frozenset(without["without-room"]),
     )
 
 
@@ -106,21 +155,112 @@ def week_of(date: dt.date) -> dict[str, dt.date]:
 def list_blocks(branch_id: int, since: dt.datetime) -> list[BlockRow]:
     """The branch's blocked times that end after ``since``, by their begin; a hundred at most."""
     query = (
-        select(
-            BlockedTime.id,
-            func.coalesce(Staff.full_name, Resource.name),
-            BlockedTime.kind,
-            BlockedTime.reason,
-            BlockedTime.starts_at,
-            BlockedTime.ends_at,
-        )
-        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
-        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        _rows(_of_therapist().scalar_subquery() + _in_room().scalar_subquery())
         .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.ends_at > since)
         .order_by(BlockedTime.starts_at, BlockedTime.id)
         .limit(MOST_BLOCKS)
     )
     return [BlockRow(*row) for row in db.session.execute(query)]
+
+
+def get_blocked(block_id: int, branch_id: int) -> BlockedTime | None:
+    """A blocked time of the branch, or None."""
+    query = (
+        select(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+        .where(or_(Staff.branch_id == branch_id, Resource.branch_id == branch_id), BlockedTime.id == block_id)
+    )
+    return db.session.execute(query).scalar()
+
+
+def list_absences(booking_id: int) -> list[BlockRow]:
+    """The blocked times in which services of an upcoming visit lie, by their begin. One statement."""
+    affected = _of_therapist().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    in_room = _in_room().where(BookingItem.booking_id == booking_id).scalar_subquery()
+    staff = select(BookingItem.staff_id).where(BookingItem.booking_id == booking_id)
+    begins = select(func.min(func.lower(BookingItem.occupied))).where(BookingItem.booking_id == booking_id)
+    rooms = (
+        select(BookingItemResource.resource_id)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(BookingItem.booking_id == booking_id)
+    )
+    query = (
+        _rows(affected + in_room)
+        .where(
+            or_(BlockedTime.staff_id.in_(staff), BlockedTime.resource_id.in_(rooms)),
+            BlockedTime.ends_at > begins.scalar_subquery(),
+            affected + in_room > 0,
+        )
+        .order_by(BlockedTime.starts_at, BlockedTime.id)
+    )
+    return [BlockRow(*row) for row in db.session.execute(query)]
+
+
+def get_owner(*, staff_id: int | None, resource_id: int | None) -> tuple[int, str] | None:
+    """The branch and the name of a therapist, or of a room or machine; None where there is none."""
+    query = (
+        select(Staff.branch_id, Staff.full_name).where(Staff.id == staff_id)
+        if staff_id is not None
+        else select(Resource.branch_id, Resource.name).where(Resource.id == resource_id)
+    )
+    row = db.session.execute(query).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def _rows(affected: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """Blocked times in the order of :class:`BlockRow`."""
+    return (
+        select(
+            BlockedTime.id,
+            BlockedTime.staff_id,
+            BlockedTime.resource_id,
+            func.coalesce(Staff.full_name, Resource.name),
+            BlockedTime.kind,
+            BlockedTime.reason,
+            BlockedTime.starts_at,
+            BlockedTime.ends_at,
+            affected,
+        )
+        .select_from(BlockedTime)
+        .outerjoin(Staff, Staff.id == BlockedTime.staff_id)
+        .outerjoin(Resource, Resource.id == BlockedTime.resource_id)
+    )
+
+
+def _of_therapist() -> Select[int]:
+    """How many services of upcoming visits lie in a therapist's blocked time."""
+    return (
+        select(func.count())
+        .select_from(BookingItem)
+        .where(
+            BookingItem.staff_id == BlockedTime.staff_id,
+            BookingItem.occupies,
+            BookingItem.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
+    )
+
+
+def _in_room() -> Select[int]:
+    """How many lie in the blocked time of a room or machine that they take."""
+    return (
+        select(func.count())
+        .select_from(BookingItemResource)
+        .join(BookingItem, BookingItem.id == BookingItemResource.booking_item_id)
+        .where(
+            BookingItemResource.resource_id == BlockedTime.resource_id,
+            BookingItemResource.occupies,
+            BookingItemResource.occupied.overlaps(_blocked()),
+            BookingItem.booking_status.in_(("pending", "confirmed")),
+        )
+        .correlate(BlockedTime)
+    )
+
+
+def _blocked() -> ColumnElement[Any]:
+    return func.tstzrange(BlockedTime.starts_at, BlockedTime.ends_at)
 
 
 def list_blockable(branch_id: int) -> tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]:

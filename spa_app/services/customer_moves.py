@@ -55,6 +55,12 @@ MOVES = (
         also=", version = t.version + 1",
     ),
     Move(
+        "waitlist_entries",
+        "customer_id",
+        state="(SELECT max(a.id) FROM audit_log a WHERE a.entity = 'waitlist_entry' AND a.entity_id = t.id)",
+        also=", version = t.version + 1",
+    ),
+    Move(
         "customer_treatments",
         "customer_id",
         state="(SELECT max(e.id) FROM treatment_entries e WHERE e.treatment_id = t.id)",
@@ -76,7 +82,8 @@ STAYS = {
     "record_accesses.customer_id": "a log only grows: it is read together with those who were merged into one",
 }
 
-# What stays together: a visit with the card that pays for it, an invoice with its visit and with the cards it sold.
+# What stays together: a visit with the card that pays for it and the entry of the waitlist that it came from, an
+# invoice with its visit and with the cards it sold.
 _TIES = text(
     """
     SELECT 'bookings.customer_id', booking_id, 'customer_treatments.customer_id', treatment_id
@@ -89,19 +96,23 @@ _TIES = text(
     FROM customer_treatments c JOIN invoice_lines l ON l.id = c.invoice_line_id
     WHERE c.id = ANY(:cards) AND l.invoice_id = ANY(:invoices)
     UNION ALL
+    SELECT 'bookings.customer_id', id, 'waitlist_entries.customer_id', waitlist_entry_id
+    FROM bookings WHERE id = ANY(:bookings) AND waitlist_entry_id = ANY(:entries)
+    UNION ALL
     SELECT 'invoices.customer_id', id, 'invoices.customer_id', corrects_id
     FROM invoices WHERE id = ANY(:invoices) AND corrects_id = ANY(:invoices)
     """
 )
 _LOCKS = (
     "SELECT id FROM bookings WHERE customer_id = :id ORDER BY id FOR UPDATE",
+    "SELECT id FROM waitlist_entries WHERE customer_id = :id ORDER BY id FOR UPDATE",
     "SELECT id FROM customer_treatments WHERE customer_id = :id ORDER BY id FOR UPDATE",
     "SELECT id FROM invoices WHERE customer_id = :id ORDER BY id FOR UPDATE",
 )
 
 
 def lock_rows_of(customer_id: int) -> None:
-    """Lock a customer's visits, cards and invoices, in the order in which everybody locks, before the customer."""
+    """Lock a customer's visits, entries, cards and invoices in everybody's order, before the customer."""
     for statement in _LOCKS:
         db.session.execute(text(statement), {"id": customer_id})
 
@@ -165,6 +176,7 @@ def _with_all_tied_to(changed: set[tuple[str, int]], moved: Moved) -> set[tuple[
                 "bookings": _ids(moved, "bookings.customer_id"),
                 "cards": _ids(moved, "customer_treatments.customer_id"),
                 "invoices": _ids(moved, "invoices.customer_id"),
+                "entries": _ids(moved, "waitlist_entries.customer_id"),
             },
         )
     )

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
-from spa_app.models import Customer
+from spa_app.models import Customer, Staff
 from spa_app.services import audit, phones
 from spa_app.services.actor import Actor
 from spa_app.services.texts import clean_text
@@ -23,7 +23,16 @@ NAME_LENGTH = 200
 NOTE_LENGTH = 4000
 EMAIL_LENGTH = 254
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-_AUDITED = ("full_name", "phone", "shares_phone_with_id", "email", "birth_date", "allergies", "note")
+_AUDITED = (
+    "full_name",
+    "phone",
+    "shares_phone_with_id",
+    "email",
+    "birth_date",
+    "allergies",
+    "note",
+    "preferred_staff_id",
+)
 
 
 def create_customer(
@@ -36,15 +45,19 @@ def create_customer(
     birth_date: dt.date | None = None,
     allergies: str = "",
     note: str = "",
+    preferred_staff_id: int | None = None,
 ) -> int:
     """Add a customer and return their id. ``phone`` is taken as people write it (:func:`phones.normalise`).
 
     A number that another customer has is refused with :class:`ConflictError` ``phone_taken``, which names them, unless
-    ``shares_phone`` says that both are reached there. Raises :class:`InvalidError` at the field that cannot be right.
+    ``shares_phone`` says that both are reached there. ``preferred_staff_id``: whom they get where "anyone" is asked
+    for. Raises :class:`InvalidError` at the field that cannot be right.
     """
     values = clean_details(full_name=full_name, email=email, birth_date=birth_date, allergies=allergies, note=note)
     values["phone"] = phones.normalise(phone)
+    values["preferred_staff_id"] = preferred_staff_id
     with atomic() as session:
+        _check_therapist(preferred_staff_id, actor=actor)
         values["shares_phone_with_id"] = _phone_shared_with(values["phone"], shares_phone=shares_phone)
         customer_id = session.execute(insert(Customer).values(values).returning(Customer.id)).scalar_one()
         audit.record(
@@ -64,6 +77,7 @@ def update_customer(
     birth_date: dt.date | None = None,
     allergies: str = "",
     note: str = "",
+    preferred_staff_id: int | None = None,
 ) -> None:
     """Replace a customer's details. Locks the customer. Raises as :func:`create_customer` does.
 
@@ -72,12 +86,15 @@ def update_customer(
     """
     values = clean_details(full_name=full_name, email=email, birth_date=birth_date, allergies=allergies, note=note)
     values["phone"] = phones.normalise(phone)
+    values["preferred_staff_id"] = preferred_staff_id
     with atomic() as session:
         customer = session.get(Customer, customer_id, with_for_update={"key_share": True}, populate_existing=True)
         if customer is None:
             raise NotFoundError("not_found", N_("There is no such customer."))
         require_live(customer)
         before = {name: getattr(customer, name) for name in _AUDITED}
+        if preferred_staff_id != customer.preferred_staff_id:
+            _check_therapist(preferred_staff_id, actor=actor)
         values["shares_phone_with_id"] = customer.shares_phone_with_id
         if values["phone"] != customer.phone:
             _hand_on_phone(customer)
@@ -109,7 +126,7 @@ def add_imported_customers(rows: list[dict[str, Any]], *, actor: Actor) -> list[
         entity="customer",
         actor=actor,
         after={
-            customer_id: audited_values({name: row[name] for name in _AUDITED})
+            customer_id: audited_values({name: row[name] for name in _AUDITED if name in row})
             for customer_id, row in zip(ids, rows, strict=True)
         },
     )
@@ -215,6 +232,17 @@ def take_over_phone(heir: Customer, customer: Customer) -> None:
 def audited_values(values: dict[str, Any]) -> dict[str, Any]:
     """Values of a customer as they go into the audit log."""
     return {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in values.items()}
+
+
+def _check_therapist(staff_id: int | None, *, actor: Actor) -> None:
+    """Refuse whom the actor could not choose. A wish that stands may be for one who has left, or works elsewhere."""
+    if staff_id is None:
+        return
+    branch_id = db.session.scalar(select(Staff.branch_id).where(Staff.id == staff_id, Staff.is_active))
+    if branch_id is None or (actor.role != "system" and branch_id not in actor.branch_ids):
+        raise InvalidError(
+            "staff_unknown", N_("There is no such therapist in your branches."), field="preferred_staff_id"
+        )
 
 
 def _phone_shared_with(phone: str | None, *, shares_phone: bool) -> int | None:

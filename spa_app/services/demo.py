@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from typing import Any
 
 from sqlalchemy import exists, select, text, update
 
@@ -26,7 +27,7 @@ from spa_app.models import (
     StaffShift,
     StaffSkill,
 )
-from spa_app.services import blocks, bookings, payments, rosters, users
+from spa_app.services import blocks, bookings, payments, rosters, users, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
@@ -95,6 +96,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
         _settle(dice, manager)
+        _waitlist(dice, branch, services, customers, manager)
         # As if they had been booked in good time.
         session.execute(update(Booking).values(entered_late=False, version=Booking.version + 1))
         # Nobody is to hear of visits that are only for show.
@@ -282,3 +284,21 @@ def _settle(dice: random.Random, manager: Actor) -> None:
         method = dice.choice(("cash", "cash", "card", "bank_transfer"))
         reference = "" if method == "cash" else f"{dice.randrange(10**6):06d}"
         payments.take_payment(invoice_id, method=method, amount=None, reference=reference, actor=manager)
+
+
+def _waitlist(
+    dice: random.Random, branch: Branch, services: dict[str, Service], customers: list[int], manager: Actor
+) -> None:
+    """Three customers would come if there were room: any time, in the afternoon, at the week-end."""
+    today = clock.today(branch.timezone)
+    wishes: tuple[dict[str, Any], ...] = ({}, {"from_time": dt.time(14)}, {"weekdays": 0b110_0000})
+    for wish in wishes:
+        waitlist.add_entry(
+            branch_id=branch.id,
+            customer_id=dice.choice(customers),
+            service_ids=[dice.choice([one.id for one in services.values()])],
+            first_on=today,
+            last_on=today + dt.timedelta(days=14),
+            actor=manager,
+            **wish,
+        )

@@ -167,6 +167,21 @@ CHECKS: dict[str, tuple[str, str]] = {
         GROUP BY b.id HAVING count(DISTINCT v.id) <> 1
         """,
     ),
+    "waitlist_booked": (
+        "waitlist entry {id}: stored as {stored}, its visits say {computed}",
+        """
+        SELECT w.id, w.status AS stored,
+               CASE WHEN count(b.id) FILTER (WHERE b.customer_id <> w.customer_id OR b.branch_id <> w.branch_id) > 0
+                    THEN 'another customer or branch'
+                    WHEN w.status = 'booked' THEN 'not booked' ELSE 'booked' END AS computed
+        FROM waitlist_entries w LEFT JOIN bookings b ON b.waitlist_entry_id = w.id
+        GROUP BY w.id
+        HAVING count(b.id) FILTER (WHERE b.customer_id <> w.customer_id OR b.branch_id <> w.branch_id) > 0
+            OR (w.status = 'booked' AND count(b.id) FILTER (WHERE b.held_until IS NULL) = 0)
+            OR (w.status <> 'booked' AND count(b.id) FILTER (
+                    WHERE b.held_until IS NULL AND b.status NOT IN ('cancelled', 'no_show')) > 0)
+        """,
+    ),
     "visit_fee": (
         "booking {id}: {stored} fees of a policy are charged, but it is {computed}",
         """

@@ -6,9 +6,10 @@ therapists and rooms are what keeps a visit and a blocked time from meeting, and
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 
@@ -16,9 +17,18 @@ from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Customer, Resource, Service, Staff
-from spa_app.services import availability
-from spa_app.services.availability import RoomNeed, Span, Stretch, Task
-from spa_app.services.scheduling_facts import Busy, Taken, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services import availability, holds
+from spa_app.services.availability import Facts, RoomNeed, Span, Stretch, Task
+from spa_app.services.scheduling_facts import (
+    Absence,
+    Busy,
+    Taken,
+    Team,
+    load_busy,
+    load_hours,
+    load_team,
+    make_facts,
+)
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 SLOT_STEP = dt.timedelta(minutes=15)
@@ -91,6 +101,41 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """Some days of a branch's calendar, read once for all that is asked about them."""
+
+    branch: Branch
+    team: Team
+    days: Span
+    facts: Facts
+
+    def slots(
+        self, needs: Sequence[Need], wanted: Sequence[Span], *, preferred_staff_id: int | None = None
+    ) -> "Iterator[Slot]":
+        """The times at which a visit fits that begins within the sorted, disjoint spans ``wanted``, in order.
+
+        ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on.
+        """
+        tasks = _tasks(needs, self.team)
+        if not all(task.staff and all(room.candidates for room in task.rooms) for task in tasks):
+            return
+        if any(need.staff_id and need.staff_id not in self.team.staff[need.service.id] for need in needs):
+            return
+        preferred = (preferred_staff_id,) if preferred_staff_id else ()
+        starts = availability.intersect(availability.possible_starts(tasks, self.facts), [self.days])
+        booked: dict[dt.date, dict[int, dt.timedelta]] = {}
+        for starts_at in availability.steps(availability.intersect(starts, wanted), self.facts.opened, SLOT_STEP):
+            date = clock.local_date(starts_at, self.branch.timezone)
+            if date not in booked:
+                day = Span(*clock.day_bounds(date, self.branch.timezone))
+                booked[date] = availability.booked_within(self.facts, day)
+            places = availability.choose(tasks, starts_at, self.facts, booked=booked[date], preferred=preferred)
+            if places is None:
+                raise AssertionError("a possible start without a place")
+            yield Slot(starts_at, tuple((one.staff_id, self.team.names[one.staff_id]) for one in places))
+
+
+@dataclass(frozen=True)
 class Slot:
     """A time that can be booked as it stands, with (id, name) of the therapist of each service."""
 
@@ -110,8 +155,17 @@ class Slot:
 
 def in_sequence(wishes: Sequence[Wish], starts_at: dt.datetime) -> list[Need]:
     """The services one after the other. Raises :class:`InvalidError` at the field of one that is not on offer."""
-    query = select(Service).where(Service.id.in_({wish.service_id for wish in wishes}), Service.is_active)
-    services = {service.id: service for service in db.session.execute(query).scalars()}
+    return in_order(load_services(wish.service_id for wish in wishes), wishes, starts_at)
+
+
+def load_services(service_ids: Iterable[int]) -> dict[int, Service]:
+    """Those of the services that are on offer, by id. One statement."""
+    query = select(Service).where(Service.id.in_(set(service_ids)), Service.is_active)
+    return {service.id: service for service in db.session.execute(query).scalars()}
+
+
+def in_order(services: Mapping[int, Service], wishes: Sequence[Wish], starts_at: dt.datetime) -> list[Need]:
+    """:func:`in_sequence` for services that are loaded already; raises what it raises."""
     needs: list[Need] = []
     for position, wish in enumerate(wishes):
         field = f"items-{position}-"
@@ -139,7 +193,8 @@ def take_places(
     :func:`availability.score` finds best, ``preferred_staff_id`` (the customer's own wish) first. ``override_hours``
     sets opening hours and shifts aside, nothing else: the caller sees to it that a manager asks.
 
-    What was chosen is read again under the lock, and chosen anew where another desk was faster. Raises
+    What was chosen is read again under the lock, and chosen anew where another desk was faster. A hold that stood there
+    and whose time has passed is ended (:mod:`~spa_app.services.holds`). Raises
     :class:`InvalidError` for a choice that cannot be, outside opening hours and off shift, and
     :class:`SlotTakenError` naming the busy or blocked interval, its reason and the next free slot.
     """
@@ -177,6 +232,12 @@ def take_places(
             raise refusal(asked, facts, busy, following[0].starts_at if following else None)
         lock_rows(Staff, (place.staff_id for place in chosen))
         lock_rows(Resource, (one for place in chosen for one in place.resource_ids))
+        visit_takes = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
+        holds.end_lapsed_at(
+            visit_takes,
+            [place.staff_id for place in chosen],
+            [one for place in chosen for one in place.resource_ids],
+        )
         if _are_free(tasks, chosen, needs, except_booking_id):
             break
     off_shift = [
@@ -230,6 +291,7 @@ def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
     lock_rows(Staff, staff_ids)
     lock_rows(Resource, room_ids)
     whole = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
+    holds.end_lapsed_at(whole, staff_ids, room_ids)
     busy = busy_now(whole, staff_ids, room_ids)
     first = clock.local_date(starts_at, branch.timezone)
     facts = make_facts(whole, load_hours(branch, first, first, staff_ids), busy)
@@ -245,47 +307,56 @@ def next_slots(
     *,
     branch: Branch,
     since: dt.datetime,
+    until: dt.datetime | None = None,
     limit: int = 5,
     preferred_staff_id: int | None = None,
     except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> list[Slot]:
     """The next times from ``since`` on at which a visit fits, with the therapists whom booking it would choose.
 
     ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on, through fourteen
-    days. Locks nothing.
+    days, or to ``until``. ``absence``: who or what is not there, though the calendar may not know it yet. Locks
+    nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
-    tasks = _tasks(needs, team)
-    if not all(task.staff and all(room.candidates for room in task.rooms) for task in tasks):
-        return []
-    if any(need.staff_id and need.staff_id not in team.staff[need.service.id] for need in needs):
-        return []
-    staff_ids, room_ids = _candidates(tasks)
-    preferred = (preferred_staff_id,) if preferred_staff_id else ()
+    staff_ids, room_ids = _candidates(_tasks(needs, team))
     slots: list[Slot] = []
     first = clock.local_date(since, branch.timezone)
     for count in SLOT_DAYS:
         last = first + dt.timedelta(days=count - 1)
-        days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
-        whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
-        facts = make_facts(whole, load_hours(branch, first, last, staff_ids), busy)
-        wanted = [Span(max(days.lower, since), days.upper)]
-        starts = availability.intersect(availability.possible_starts(tasks, facts), wanted)
-        booked: dict[dt.date, dict[int, dt.timedelta]] = {}
-        for starts_at in availability.steps(starts, facts.opened, SLOT_STEP):
-            date = clock.local_date(starts_at, branch.timezone)
-            if date not in booked:
-                day = Span(*clock.day_bounds(date, branch.timezone))
-                booked[date] = availability.booked_within(facts, day)
-            places = availability.choose(tasks, starts_at, facts, booked=booked[date], preferred=preferred)
-            if places is None:
-                raise AssertionError("a possible start without a place")
-            slots.append(Slot(starts_at, tuple((one.staff_id, team.names[one.staff_id]) for one in places)))
-            if len(slots) == limit:
-                return slots
+        outlook = _look(branch, team, first, last, staff_ids, room_ids, except_booking_id, absence)
+        days = outlook.days
+        wanted = [Span(max(days.lower, since), min(days.upper, until or days.upper))]
+        slots += islice(outlook.slots(needs, wanted, preferred_staff_id=preferred_staff_id), limit - len(slots))
+        if len(slots) == limit or (until is not None and until <= days.upper):
+            break
         first = last + dt.timedelta(days=1)
     return slots
+
+
+def look_ahead(service_ids: Collection[int], *, branch: Branch, first: dt.date, last: dt.date) -> Outlook:
+    """The calendar of a branch from one local date to another, for all that some services need. Four statements."""
+    team = load_team(service_ids, branch.id)
+    staff_ids = sorted(team.names)
+    room_ids = sorted({one for kinds in team.rooms.values() for *_, some in kinds for one in some})
+    return _look(branch, team, first, last, staff_ids, room_ids)
+
+
+def _look(
+    branch: Branch,
+    team: Team,
+    first: dt.date,
+    last: dt.date,
+    staff_ids: Sequence[int],
+    room_ids: Sequence[int],
+    except_booking_id: int | None = None,
+    absence: Absence | None = None,
+) -> Outlook:
+    days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
+    whole = Span(days.lower - MARGIN, days.upper + MARGIN)
+    busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id, absence=absence)
+    return Outlook(branch, team, days, make_facts(whole, load_hours(branch, first, last, staff_ids), busy))
 
 
 def find_slots(
@@ -293,6 +364,7 @@ def find_slots(
     *,
     branch_id: int,
     since: dt.datetime,
+    until: dt.datetime | None = None,
     limit: int = 5,
     customer_id: int | None = None,
     except_booking_id: int | None = None,
@@ -309,6 +381,7 @@ def find_slots(
         needs,
         branch=db.session.get_one(Branch, branch_id),
         since=since,
+        until=until,
         limit=limit,
         preferred_staff_id=preferred_staff(customer_id),
         except_booking_id=except_booking_id,

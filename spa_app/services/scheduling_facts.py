@@ -31,16 +31,21 @@ _TEAM = text(
     """
 ).bindparams(bindparam("services", type_=_IDS))
 
+# A place that was only held, and for which the time has passed, is free: who takes it ends the hold.
 _BUSY = text(
     """
+    WITH free AS MATERIALIZED (
+        SELECT ARRAY(SELECT id FROM bookings WHERE status = 'pending' AND held_until <= :now)
+               || CAST(:leave_out AS bigint) AS ids)
     SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_id IS DISTINCT FROM CAST(:leave_out AS bigint)
+      AND (booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[]))) IS NOT TRUE
     UNION ALL
     SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
-      AND booking_item_id NOT IN (SELECT id FROM booking_items WHERE booking_id = CAST(:leave_out AS bigint))
+      AND booking_item_id NOT IN (SELECT id FROM booking_items
+                                  WHERE booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[])))
     UNION ALL
     SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
@@ -105,6 +110,15 @@ class Team:
     rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A stretch in which a therapist, or a room or machine, is not there, whether the calendar knows it or not."""
+
+    span: Span
+    staff_id: int | None = None
+    resource_id: int | None = None
+
+
 def load_team(service_ids: Collection[int], branch_id: int) -> Team:
     """The therapists and rooms of the branch that serve for each of the services. One statement."""
     names: dict[int, str] = {}
@@ -158,9 +172,17 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
 
 
 def load_busy(
-    whole: Span, staff_ids: Iterable[int], resource_ids: Iterable[int], *, except_booking_id: int | None = None
+    whole: Span,
+    staff_ids: Iterable[int],
+    resource_ids: Iterable[int],
+    *,
+    except_booking_id: int | None = None,
+    absence: Absence | None = None,
 ) -> Busy:
-    """What is booked or blocked within ``whole``, but for the visit ``except_booking_id``. One statement."""
+    """What is taken within ``whole``, but for the visit ``except_booking_id`` and lapsed holds. One statement.
+
+    ``absence`` counts as blocked, whether it is recorded or not.
+    """
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
     values = {
@@ -169,9 +191,14 @@ def load_busy(
         "lower": whole.lower,
         "upper": whole.upper,
         "leave_out": except_booking_id,
+        "now": clock.now(),
     }
     for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
         (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))
+    if absence is not None and absence.staff_id is not None:
+        staff[absence.staff_id].append(Taken(absence.span, "blocked"))
+    if absence is not None and absence.resource_id is not None:
+        rooms[absence.resource_id].append(Taken(absence.span, "blocked"))
     return Busy(staff, rooms)
 
 

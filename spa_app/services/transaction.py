@@ -1,8 +1,10 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
-Locks are taken in one order everywhere: idempotency key → booking → staff by id → resources by id → treatments by id →
-invoice → customers by id → invoice counter. Lock before you check. One stands aside: whoever books for a new customer
-on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits for one.
+Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
+id → lapsed holds by id → treatments by id → invoice → customers by id → invoice counter. Lock before you check. (A
+lapsed hold is a booking too, but nobody who has one locked waits for a therapist.) One stands aside: whoever books for
+a new customer on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock
+waits for one.
 """
 
 import random
@@ -37,6 +39,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "tr_bookings_version": lambda: ConflictError(
         "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
     ),
+    "uq_bookings_live_waitlist_entry": lambda: ConflictError(
+        "entry_has_place", N_("A place was just held or booked for this customer's entry on the waitlist.")
+    ),
     "uq_treatment_entries_live_punch": lambda: ConflictError(
         "already_punched", N_("A session was already punched for this visit. Nothing was taken twice.")
     ),
@@ -69,6 +74,7 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
             "tr_customer_files_live_customer",
             "tr_customer_treatments_live_customer",
             "tr_invoices_live_customer",
+            "tr_waitlist_entries_live_customer",
         ),
         lambda: ConflictError(
             "customer_gone",

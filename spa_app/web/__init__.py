@@ -4,11 +4,13 @@ from flask import Flask
 
 from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
 from spa_app.web.bookings import items as _items  # noqa: F401 - its routes
 from spa_app.web.bookings import new as bookings
 from spa_app.web.bookings import series, walk_in
+from spa_app.web.bookings import slots as _slots  # noqa: F401 - its route
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet, unchanged
 from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its routes
@@ -16,8 +18,10 @@ from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
 from spa_app.web.treatments import routes as treatments
+from spa_app.web.waitlist import routes as waitlist
 
 AREAS = (
+    affected,
     auth,
     blocks,
     bookings,
@@ -29,6 +33,7 @@ AREAS = (
     series,
     sheet,
     treatments,
+    waitlist,
     walk_in,
 )
 

@@ -15,7 +15,14 @@ from spa_app.web.i18n import current_locale
 def init_app(app: Flask) -> None:
     """Register the filters."""
     app.jinja_env.filters.update(
-        money=money, date=date, time=time, datetime=datetime, phone=phone, local_input=local_input, minutes=minutes
+        money=money,
+        date=date,
+        time=time,
+        datetime=datetime,
+        phone=phone,
+        local_input=local_input,
+        minutes=minutes,
+        weekday=weekday,
     )
 
 
@@ -63,6 +70,11 @@ def phone(number: str | None) -> str:
     home = phonenumbers.region_code_for_number(parsed) == "VN"
     style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, style)
+
+
+def weekday(day: int) -> str:
+    """The short name of a day of the week, Monday being 0."""
+    return str(Locale.parse(current_locale()).days["stand-alone"]["abbreviated"][day])
 
 
 def minutes(count: int) -> str:

@@ -86,12 +86,14 @@ def toast(
     undo_label: str | None = None,
     undo_fields: dict[str, str] | None = None,
     undo_attrs: dict[str, str] | None = None,
+    link_url: str | None = None,
+    link_attrs: dict[str, str] | None = None,
 ) -> None:
     """Show a short message with the next answer to this user: this one, or the page after a redirect.
 
     ``tone`` is ``ok`` or ``danger``. With ``undo_url`` it offers a form of one button that posts there, with
-    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes. Of toasts that a client never fetches, the newest
-    three are kept.
+    ``undo_fields``; ``undo_attrs`` are the form's HTMX attributes. With ``link_url`` it leads there. Of toasts that a
+    client never fetches, the newest three are kept.
     """
     flash(
         {  # type: ignore[arg-type]  # any JSON value may be flashed
@@ -101,6 +103,8 @@ def toast(
             "undo_label": str(undo_label or ""),
             "undo_fields": undo_fields or {},
             "undo_attrs": undo_attrs or {},
+            "link_url": link_url,
+            "link_attrs": link_attrs or {},
         }
     )
     session["_flashes"] = session["_flashes"][-MOST_TOASTS:]

@@ -18,7 +18,7 @@ RAIL = (
         N_("Calendar"),
         "calendar-days",
         EVERYONE,
-        ("calendar", "bookings", "blocks", "walk_ins", "series"),
+        ("calendar", "bookings", "blocks", "affected", "walk_ins", "series", "waitlist"),
     ),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),

@@ -1,19 +1,23 @@
 // The calendar: visits and free times open beside it, the grid is one tab stop that arrow keys walk through, and the line of
 // the present moves on. Everything is found anew in the page each time, so swaps need no set-up but the one tab stop.
 /* global htmx */
-const ROW = 5 * 60 * 1000;
+export const ROW = 5 * 60 * 1000;
 const HOUR_ROWS = 12;
 
-const panel = document.getElementById("panel");
-const poller = () => document.getElementById("calendar-poll");
-const scroller = () => document.getElementById("calendar-scroll");
+export const panel = document.getElementById("panel");
+export const poller = () => document.getElementById("calendar-poll");
+export const scroller = () => document.getElementById("calendar-scroll");
 const grid = () => document.querySelector(".cal-grid");
-const columns = () => [...document.querySelectorAll(".cal-col")];
-const cellsOf = (column) => [...column.querySelectorAll("[role=gridcell]")];
+export const columns = () => [...document.querySelectorAll(".cal-col")];
+const CELL = "[role=gridcell], [role=rowheader]:has(> a.cal-head__name)";
+const cellsOf = (column) => [...column.querySelectorAll(CELL)];
+const cellOf = (element) => element.closest?.(".cal-grid")?.contains(element) && element.closest(CELL);
 const linkOf = (cell) => cell.querySelector("a");
 const bookingOf = (link) => new URL(link.href).pathname.match(/^\/bookings\/(\d+)$/)?.[1];
 
-const span = (cell) => {
+// The heading of a column stands before its first row.
+export const span = (cell) => {
+  if (cell.matches("[role=rowheader]")) return { row: -1, end: 0 };
   const [, row, rows] = cell.className.match(/\br(\d+) s(\d+)\b/);
   return { row: Number(row), end: Number(row) + Number(rows) };
 };
@@ -46,7 +50,7 @@ const focusCell = (cell) => {
 };
 
 document.addEventListener("focusin", (event) => {
-  const cell = event.target.closest?.(".cal-grid [role=gridcell]");
+  const cell = cellOf(event.target);
   if (!cell) return;
   const column = columns().indexOf(cell.closest(".cal-col"));
   const { row, end } = span(cell);
@@ -83,7 +87,7 @@ const step = (cell, key) => {
     case "PageUp":
       return cellAt(column, Math.max(0, span(cell).row - HOUR_ROWS));
     case "Home":
-      return cells[0];
+      return cells.find((one) => span(one).row >= 0);
     case "End":
       return cells.at(-1);
     default:
@@ -97,7 +101,7 @@ const ACTIONS = { s: "start", c: "complete", m: "move" };
 document.addEventListener(
   "keydown",
   (event) => {
-    const cell = event.target.closest?.(".cal-grid [role=gridcell]");
+    const cell = cellOf(event.target);
     if (!cell || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const next = step(cell, event.key);
     if (next !== undefined) {
@@ -109,7 +113,7 @@ document.addEventListener(
     }
     const link = linkOf(cell);
     const isVisit = bookingOf(link) !== undefined;
-    if (event.key === " " || (event.key === "n" && !isVisit)) {
+    if (event.key === " " || (event.key === "n" && link.closest(".cal-slot"))) {
       event.preventDefault();
       link.click();
     } else if (event.key in ACTIONS && isVisit) {
@@ -121,21 +125,24 @@ document.addEventListener(
 );
 
 // ── Opening beside the grid, with the panel in the address
-const addressOf = (link) => {
+const FORMS = { "/walk-ins/new": "walk-in", "/blocks": "block", "/affected": "absence" };
+
+export const addressOf = (link) => {
   const address = new URL(document.getElementById("calendar").dataset.url, location.href);
   const booking = bookingOf(link);
   if (booking) address.searchParams.set("booking", booking);
   else {
-    address.searchParams.set("new", new URL(link.href).pathname === "/walk-ins/new" ? "walk-in" : "1");
+    address.searchParams.set("new", FORMS[new URL(link.href).pathname] ?? "1");
     for (const [name, value] of new URL(link.href).searchParams) if (name !== "branch_id") address.searchParams.set(name, value);
   }
   return address.pathname + address.search;
 };
 
-const open = (link) => {
+// The source is what stands in the page, where the address itself does not.
+export const open = (link, source = link) => {
   waiting = null;
   const { pathname, search } = new URL(link.href);
-  htmx.ajax("GET", pathname + search, { source: link, target: "#panel", swap: "innerHTML", push: addressOf(link) });
+  htmx.ajax("GET", pathname + search, { source, target: "#panel", swap: "innerHTML", push: addressOf(link) });
 };
 
 document.addEventListener("click", (event) => {
@@ -178,7 +185,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   perform(wanted);
 });
 
-const markOpen = () => {
+export const markOpen = () => {
   const view = document.getElementById("calendar");
   if (!view) return;
   for (const element of view.querySelectorAll("[data-open]")) element.removeAttribute("data-open");
@@ -199,8 +206,10 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { elt, parameters } = event.detail;
   if (!elt.matches("[data-keeps-panel]") || !panel.childElementCount) return;
   const query = new URLSearchParams(location.search);
-  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "customer_id"]) {
-    if (query.has(name)) parameters[name] = query.get(name);
+  const said = new URL(event.detail.path, location.href).searchParams;
+  for (const name of ["booking", "new", "starts_at", "staff_id", "resource_id", "service_id", "minutes", "customer_id"]) {
+    // Whose week is asked for is not the panel's therapist.
+    if (query.has(name) && !said.has(name) && parameters[name] === undefined) parameters[name] = query.get(name);
   }
 });
 
@@ -219,7 +228,19 @@ const moveNow = () => {
   }
 };
 
-setInterval(moveNow, 30_000);
+// How long a held place still is: in minutes, beside the time of day that the server wrote.
+const countDown = () => {
+  for (const held of document.querySelectorAll("[data-until]")) {
+    held.dataset.left = Math.max(0, Math.ceil((Date.parse(held.dataset.until) - Date.now() - skew) / 60_000));
+  }
+};
+
+const tick = () => {
+  moveNow();
+  countDown();
+};
+
+setInterval(tick, 10_000);
 
 // ── After each drawing
 const setUp = (fresh) => {
@@ -229,6 +250,7 @@ const setUp = (fresh) => {
   if (!axis) return;
   // The desk's own clock may be wrong; the server's is what counts.
   skew = Date.parse(document.getElementById("calendar-revision").dataset.now) - Date.now();
+  countDown();
   if (fresh) {
     const line = document.getElementById("calendar-now");
     const target = scrolled || { top: line ? line.offsetTop - scroller().clientHeight / 3 : 0, left: 0 };

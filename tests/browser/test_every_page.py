@@ -1,14 +1,17 @@
 """axe over every page, in both themes and both languages."""
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from spa_app.services import billing
+from spa_app import clock
+from spa_app.services import billing, bookings
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card
+from spa_app.services.bookings import ItemRequest
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_entry, tomorrow_at
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -19,8 +22,19 @@ def pages(spa: Spa) -> list[str]:
     """The address of each kind of page, with something on it."""
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch)
     visit = make_booking(spa, status="completed", card=card)
+    for time, therapist in (("10:00", 0), ("14:00", 0), ("14:00", 1)):
+        make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
+    tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    make_entry(spa)
+    at = tomorrow_at(spa.branch, "17:00")
+    held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
     return [
+        "/waitlist",
+        "/waitlist/new",
+        "/waitlist/1",
+        f"/bookings/{held}",
+        f"/waitlist/matches?starts_at={at:%Y-%m-%d}T12:00&ends_at={at:%Y-%m-%d}T13:00",
         "/customers",
         "/customers?q=mai",
         "/customers/new",
@@ -31,6 +45,8 @@ def pages(spa: Spa) -> list[str]:
         f"/bookings/{visit}",
         f"/bookings/{visit}/slip",
         "/slots",
+        f"/affected?staff_id={spa.therapists[0]}&date={tomorrow}",
+        f"/affected?resource_id={spa.rooms[1]}",
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",

@@ -47,7 +47,7 @@ def test_the_dates_are_looked_at_and_those_that_fit_are_booked(
 ):
     page = log_in("reception", color_scheme=theme)
     _fill(page, spa, first)
-    expect(page.get_by_text("Free that day at 11:15 with Hồng.")).to_be_visible()
+    expect(page.get_by_role("button", name="11:15, Hồng")).to_be_visible()
     assert _booked(spa) == 0
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
@@ -57,6 +57,31 @@ def test_the_dates_are_looked_at_and_those_that_fit_are_booked(
     expect(page.get_by_text("3 visits are booked.")).to_be_visible()
     expect(page.get_by_role("heading", name="Lê Thị Mai")).to_be_visible()
     assert _booked(spa) == 3
+
+
+def _take_another_time(page: Page, spa: Spa, first: str) -> None:
+    _fill(page, spa, first)
+    page.get_by_role("button", name="11:15, Hồng").click()
+    expect(page.get_by_role("heading", name="4 of 4 dates fit")).to_be_visible()
+    page.get_by_role("button", name="Back to 10:00").click()
+    expect(page.get_by_role("heading", name="3 of 4 dates fit")).to_be_visible()
+    page.get_by_role("button", name="11:30, Hồng").click()
+    expect(page.get_by_role("heading", name="4 of 4 dates fit")).to_be_visible()
+    page.get_by_role("button", name="Look at the dates").last.click()
+    expect(page.get_by_role("heading", name="4 of 4 dates fit")).to_be_visible()
+    page.get_by_role("button", name="Book all 4 visits").click()
+    expect(page.get_by_role("heading", name="Lê Thị Mai")).to_be_visible()
+    starts = db.session.execute(
+        select(Booking.starts_at).where(Booking.customer_id == spa.customer).order_by(Booking.starts_at)
+    ).scalars()
+    assert [format_local(one, TIMEZONE)[11:] for one in starts] == ["10:00", "11:30", "10:00", "10:00"]
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_another_time_is_taken_for_the_date_that_does_not_fit(
+    log_in: Callable[..., Page], spa: Spa, first: str, javascript: bool
+):
+    _take_another_time(log_in("reception", java_script_enabled=javascript), spa, first)
 
 
 def test_without_javascript(log_in: Callable[..., Page], spa: Spa, first: str):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from spa_app.extensions import db
@@ -39,9 +39,21 @@ class Desk:
         self.page.keyboard.type(text)
 
     def choose(self, label: str, option: str) -> None:
+        self.choose_in(self.page, label, option)
+
+    def choose_in(self, place: Page | Locator, label: str, option: str) -> None:
         self.interactions += 1
-        field = self.page.get_by_label(label, exact=True)
-        field.select_option(field.locator("option", has_text=option).get_attribute("value"))
+        field = place.get_by_label(label, exact=True)
+        field.select_option(field.locator("option", has_text=option).first.get_attribute("value"))
+
+    def fill(self, label: str, text: str) -> None:
+        """Click into the visible field and type: counted as one, like a choice from a list."""
+        self.interactions += 1
+        self.page.get_by_label(label).filter(visible=True).fill(text)
+
+    def check(self, label: str) -> None:
+        self.interactions += 1
+        self.page.get_by_label(label).filter(visible=True).check()
 
     def tab_to(self, text: str) -> None:
         """Press Tab until the element with that text has the focus, as somebody without a mouse does."""

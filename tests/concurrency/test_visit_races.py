@@ -171,8 +171,12 @@ RACES = [
 @pytest.mark.parametrize("guards", GUARDS)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, record_property):
+    hold(which, guards, settings, fresh_database(), monkeypatch, record_property)
+
+
+def hold(which, guards, settings, url, monkeypatch, record_property):
+    """Hold a race with these guards, and judge it by the books and by the versions of its visits."""
     number = 50 if guards == GUARDS[0] else 6
-    url = fresh_database()
     app = make_app(settings, url, number)
     with app.app_context():
         spa = factories.make_spa()

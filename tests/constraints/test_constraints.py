@@ -30,6 +30,10 @@ BREAKING_UPDATES = {
     ),
     "ck_blocked_times_order": "blocked_times SET ends_at = starts_at",
     "ck_bookings_cancel_reason": "bookings SET status = 'cancelled', cancel_reason = ''",
+    "ck_bookings_hold": (
+        "bookings SET held_until = now(), held_by_id = (SELECT min(id) FROM users) WHERE status = 'completed'"
+    ),
+    "ck_bookings_holder": "bookings SET held_until = now() WHERE status = 'cancelled'",
     "ck_bookings_status": "bookings SET status = 'x'",
     "ck_branch_exceptions_both_times": "branch_exceptions SET closes_at = NULL WHERE opens_at IS NOT NULL",
     "ck_branch_exceptions_order": "branch_exceptions SET closes_at = opens_at WHERE opens_at IS NOT NULL",
@@ -58,6 +62,20 @@ BREAKING_UPDATES = {
     "ck_customer_treatments_value_within_deferred": "customer_treatments SET recognised_amount = deferred_amount + 1",
     "ck_customer_treatments_within_total": "customer_treatments SET held_sessions = total_sessions + 1",
     "ck_customers_credit": "customers SET credit_amount = -1",
+    "ck_customer_files_kind": "customer_files SET kind = 'x'",
+    "ck_customer_files_media_type": "customer_files SET media_type = 'text/html'",
+    "ck_customer_files_size": "customer_files SET size_bytes = 0",
+    "ck_customer_links_relation": "customer_links SET relation = 'x'",
+    "ck_customer_links_two": "customer_links SET relative_id = customer_id",
+    "ck_customer_merges_two": "customer_merges SET merged_id = survivor_id",
+    "ck_customers_merged_has_no_phone": (
+        "customers SET phone = '+84901234567' WHERE id = (SELECT min(merged_id) FROM customer_merges)"
+    ),
+    "ck_customers_merged_into_other": "customers SET merged_into_id = id, phone = NULL",
+    "ck_distinct_customers_two": "distinct_customers SET first_id = second_id",
+    "ck_record_accesses_file": "record_accesses SET file_id = NULL WHERE what = 'file'",
+    "ck_record_accesses_what": "record_accesses SET what = 'x'",
+    "ck_treatment_notes_body": "treatment_notes SET body = ''",
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
@@ -98,6 +116,11 @@ BREAKING_UPDATES = {
     "ck_users_locale": "users SET locale = 'x'",
     "ck_users_role": "users SET role = 'x'",
     "ck_users_theme": "users SET theme = 'x'",
+    "ck_waitlist_entries_dates": "waitlist_entries SET last_on = first_on - 1",
+    "ck_waitlist_entries_status": "waitlist_entries SET status = 'x'",
+    "ck_waitlist_entries_times": "waitlist_entries SET from_time = '12:00', until_time = '12:00'",
+    "ck_waitlist_entries_weekdays": "waitlist_entries SET weekdays = 0",
+    "ck_waitlist_entries_withdraw_reason": "waitlist_entries SET status = 'withdrawn'",
     "ex_booking_items_staff": (
         "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
         " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
@@ -108,10 +131,19 @@ BREAKING_UPDATES = {
     ),
     "ex_staff_shifts_overlap": "staff_shifts SET starts_at = '09:00', ends_at = '18:00'",
     "uq_accounts_code": "accounts SET code = '1'",
+    "uq_bookings_live_waitlist_entry": (
+        "bookings SET waitlist_entry_id = (SELECT min(id) FROM waitlist_entries) WHERE status = 'completed'"
+    ),
     "uq_branch_exceptions_branch_id_happens_on_opens_at": "branch_exceptions SET opens_at = NULL, closes_at = NULL",
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",
     "uq_customer_treatments_import_ref": "customer_treatments SET import_ref = 'same'",
+    "uq_customer_files_stored_as": "customer_files SET stored_as = '6f9619ff-8b86-d011-b42d-00cf4fc964ff'",
+    "uq_customer_links_pair": (
+        "customer_links SET customer_id = CASE WHEN relation = 'parent' THEN 1 ELSE 2 END,"
+        " relative_id = CASE WHEN relation = 'parent' THEN 2 ELSE 1 END"
+    ),
+    "uq_customer_merges_open": "customer_merges SET merged_id = (SELECT max(id) FROM customers)",
     "uq_customers_import_ref": "customers SET import_ref = 'same'",
     "uq_customers_phone": "customers SET phone = '+84901234567'",
     "uq_invoice_lines_invoice_id_position": (
@@ -154,6 +186,17 @@ BREAKING_COPIES = {
     ),
 }
 
+APPEND_ONLY = (
+    "audit_log",
+    "invoice_lines",
+    "journal_entries",
+    "journal_lines",
+    "payments",
+    "record_accesses",
+    "treatment_entries",
+)
+MERGED = "(SELECT min(merged_id) FROM customer_merges)"
+
 # trigger: (the constraint name that it reports, statements each of which it must refuse)
 BREAKING_STATEMENTS = {
     **{
@@ -161,12 +204,9 @@ BREAKING_STATEMENTS = {
             f"tr_{table}_append_only",
             (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"),
         )
-        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
+        for table in APPEND_ONLY
     },
-    **{
-        f"tr_{table}_no_truncate": (f"tr_{table}_append_only", (f"TRUNCATE {table} CASCADE",))
-        for table in ("audit_log", "invoice_lines", "journal_entries", "journal_lines", "payments", "treatment_entries")
-    },
+    **{f"tr_{table}_no_truncate": (f"tr_{table}_append_only", (f"TRUNCATE {table} CASCADE",)) for table in APPEND_ONLY},
     "tr_customer_treatments_counters": (
         "tr_customer_treatments_counters",
         (
@@ -189,8 +229,30 @@ BREAKING_STATEMENTS = {
         (
             "UPDATE invoices SET total_amount = total_amount + 1",
             "UPDATE invoices SET number = number || '!'",
-            "UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",
             "DELETE FROM invoices",
+        ),
+    ),
+    "tr_invoices_customer": (
+        "tr_invoices_customer",
+        ("UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",),
+    ),
+    **{
+        f"tr_{table}_live_customer": (
+            f"tr_{table}_live_customer",
+            (f"UPDATE {table} SET customer_id = {MERGED}{more}",),
+        )
+        for table, more in (
+            ("bookings", ", version = version + 1"),
+            ("customer_files", ""),
+            ("customer_treatments", ""),
+            ("waitlist_entries", ", version = version + 1"),
+        )
+    },
+    "tr_invoices_live_customer": (
+        "tr_invoices_live_customer",
+        (
+            "INSERT INTO invoices (branch_id, customer_id, number, status, total_amount, vat_amount, issued_at)"
+            f" SELECT min(branch_id), {MERGED}, 'X', 'draft', 0, 0, now() FROM invoices",
         ),
     ),
     "tr_invoices_sums": (

@@ -255,6 +255,15 @@ def test_the_preferred_therapist_comes_first(spa, book, at):
     assert who(book(at("13:00"), ItemRequest(spa.facial, first))) == [first]
 
 
+def test_nothing_is_looked_for_after_the_end_that_is_asked_for(spa, at):
+    asked = Wish(spa.facial, spa.therapists[0])
+
+    found = slots(spa, asked, since=at("19:30"), until=at("23:59"), limit=100)
+
+    assert [slot.starts_at for slot in found] == [at("19:30"), at("19:45"), at("20:00")]
+    assert slots(spa, asked, since=at("12:00"), until=at("12:00"), limit=100) == []
+
+
 def test_a_visit_of_several_services_is_offered_where_all_of_it_fits(spa, book, at):
     first, second = spa.therapists
     book(at("11:00"), ItemRequest(spa.facial, first))

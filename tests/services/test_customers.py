@@ -9,10 +9,11 @@ from sqlalchemy import event, select
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import AuditLog, Customer
+from spa_app.models import AuditLog, Customer, Staff
 from spa_app.queries.customers import find_customers, get_customer
 from spa_app.services.actor import SYSTEM
 from spa_app.services.customers import create_customer, update_customer
+from spa_app.services.transaction import atomic
 from tests import factories
 
 
@@ -172,3 +173,28 @@ def test_the_profile_knows_what_the_desk_should_know(app):
     elsewhere = get_customer(customer, branch_ids=[spa.other_branch], now=now, today=today)
     assert elsewhere.upcoming == ()
     assert get_customer(other + 1000, branch_ids=[], now=now, today=today) is None
+
+
+def test_whom_they_prefer_is_audited_and_checked_when_it_changes(spa):
+    hong, _anh = spa.therapists
+    details = {"full_name": "Lê Thị Mai", "actor": spa.receptionist}
+    update_customer(spa.customer, preferred_staff_id=hong, **details)
+
+    said = db.session.execute(
+        select(AuditLog.before, AuditLog.after).where(
+            AuditLog.action == "customer_updated", AuditLog.entity_id == spa.customer
+        )
+    ).one()
+    assert said.before["preferred_staff_id"] is None
+    assert said.after["preferred_staff_id"] == hong
+    for unknown in (spa.other_therapist, 987_654):
+        with pytest.raises(InvalidError) as caught:
+            update_customer(spa.customer, preferred_staff_id=unknown, **details)
+        assert (caught.value.code, caught.value.field) == ("staff_unknown", "preferred_staff_id")
+    # One who has left is no choice any more, but the wish stands while nobody changes it.
+    with atomic() as session:
+        session.get_one(Staff, hong).is_active = False
+    update_customer(spa.customer, preferred_staff_id=hong, note="trà gừng", **details)
+    assert db.session.get_one(Customer, spa.customer).preferred_staff_id == hong
+    with pytest.raises(InvalidError):
+        create_customer(full_name="Trần An", preferred_staff_id=hong, actor=SYSTEM)

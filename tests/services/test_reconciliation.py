@@ -11,7 +11,7 @@ from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
 from spa_app.services import bookings, expiry, payments, reconciliation
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card, set_policy
+from tests.factories import Spa, make_booking, make_card, make_entry, set_policy, tomorrow_at
 
 
 @pytest.fixture
@@ -31,6 +31,11 @@ def busy_spa(spa: Spa) -> Spa:
     payments.take_payment(again, method="store_credit", amount=200_000, actor=SYSTEM)
     set_policy(spa.branch, no_show_policy="fee", no_show_fee_bp=5_000)
     make_booking(spa, starts_at=soon - dt.timedelta(hours=10), status="no_show")
+    for minutes in (0, 30):
+        starts_at = tomorrow_at(spa.branch, "18:00") + dt.timedelta(minutes=minutes)
+        entry = make_entry(spa, spa.consultation)
+        held = bookings.hold_place(entry, starts_at=starts_at, actor=spa.receptionist)
+    bookings.confirm(held, actor=SYSTEM)
     make_card(spa.customer, None, branch_id=spa.branch, expiry_date=dt.date(2020, 1, 1))
     expiry.expire_due()
     return spa
@@ -53,6 +58,8 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("UPDATE customer_treatments SET used_sessions = used_sessions + 1 WHERE used_sessions = 1", "card_counters"),
         ("UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1", "card_counters"),
         ("DELETE FROM treatment_entries WHERE kind = 'expire'", "card_counters"),
+        ("UPDATE waitlist_entries SET status = 'booked'", "waitlist_booked"),
+        ("UPDATE waitlist_entries SET status = 'waiting'", "waitlist_booked"),
         ("UPDATE customer_treatments SET recognised_amount = 1 WHERE used_sessions = 1", "card_amounts"),
         ("UPDATE customer_treatments SET status = 'frozen' WHERE status = 'active'", "card_status"),
         (

@@ -68,7 +68,8 @@ def test_one_date_that_does_not_fit_stops_all_of_it(spa, wanted, first, in_the_w
     dates = caught.value.dates
     assert [one.fits for one in dates] == [True, True, False, True]
     assert dates[2].refusal.code == "staff_busy"
-    assert dates[2].next_free.starts_at == first + 2 * WEEK + dt.timedelta(minutes=75)
+    around = [(slot.starts_at - first - 2 * WEEK) // dt.timedelta(minutes=1) for slot in dates[2].other_times]
+    assert around == [-105, -90, -75, 75, 90, 105]  # it occupies them until 11:10
     assert (dates[0].staff_name, dates[0].rooms) == ("Hồng", "Room 1")
 
 
@@ -98,7 +99,7 @@ def test_a_whole_day_without_room_names_no_time(spa, wanted, first):
             )
     (one,) = bookings.preview_series(replace(wanted, count=1), actor=spa.receptionist)
 
-    assert (one.fits, one.next_free) == (False, None)
+    assert (one.fits, one.other_times) == (False, ())
 
 
 def test_what_the_card_cannot_pay_is_left_out_or_paid_at_the_desk(spa, wanted, first):
@@ -108,7 +109,7 @@ def test_what_the_card_cannot_pay_is_left_out_or_paid_at_the_desk(spa, wanted, f
         bookings.book_series(paid(wanted, card), actor=spa.receptionist)
     assert [one.on_card for one in caught.value.dates] == [True, True, True, False]
     assert caught.value.dates[3].refusal.code == "card_used_up"
-    assert caught.value.dates[3].next_free is None
+    assert caught.value.dates[3].other_times == ()
 
     bookings.book_series(paid(wanted, card, pay_rest=True), actor=spa.receptionist)
     assert [treatment for _, treatment in stored()] == [card, card, card, None]

@@ -51,7 +51,7 @@ def test_the_desk_blocks_time_sees_it_and_frees_it(desk, spa):
     (block,) = rows("SELECT id FROM blocked_times")[0]
     assert "Lunch" in desk.get(answer.location).text
     html = calendar(desk)
-    assert re.search(rf'id="block-{block}"><a href="/blocks\?date={tomorrow()}"[^>]*>Break: Lunch<', html)
+    assert re.search(rf'id="block-{block}"><a href="/blocks\?date={tomorrow()}"[^>]*><span>Break: Lunch<', html)
     # Nothing is offered in it, but right before and after it.
     column = re.findall(rf"staff_id={spa.therapists[0]}&amp;starts_at={tomorrow()}T(\d\d:\d\d)", html)
     assert {"11:45", "13:00"} <= set(column)

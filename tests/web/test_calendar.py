@@ -146,7 +146,7 @@ def test_a_date_that_is_none_is_422_with_a_way_back(client, spa: Spa, path: str,
     assert '<a class="button button--small" href="/calendar"' in response.text
 
 
-@pytest.mark.parametrize("query", ["&view=week", "&view=x", "&by=x", "&view=&by="])
+@pytest.mark.parametrize("query", ["&view=weak", "&view=x", "&by=x", "&view=&by="])
 def test_what_is_not_known_shows_the_day_by_therapist(client, spa: Spa, query: str):
     login(client, "reception")
 

@@ -35,8 +35,8 @@ def form_on(page, action):
     """The fields of the form that posts to ``action``, as they stand on the page."""
     form = re.search(rf'<form[^>]* action="{re.escape(action)}".*?</form>', page.text, re.S)
     assert form, f"no form for {action}"
-    fields = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', form[0]))
-    for name, options in re.findall(r'<select[^>]* name="(\w+)".*?>(.*?)</select>', form[0], re.S):
+    fields = dict(re.findall(r'<input[^>]* name="([\w-]+)"[^>]* value="([^"]*)"', form[0]))
+    for name, options in re.findall(r'<select[^>]* name="([\w-]+)".*?>(.*?)</select>', form[0], re.S):
         chosen = re.search(r'<option selected value="(\d*)"', options)
         fields[name] = chosen[1] if chosen else ""
     return fields

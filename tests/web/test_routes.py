@@ -9,7 +9,7 @@ from werkzeug.routing import Rule
 
 from spa_app.models import ROLES
 from tests.books import assert_books_balance
-from tests.factories import Spa, login, make_booking, make_card, tomorrow_at
+from tests.factories import Spa, login, make_booking, make_card, make_entry, tomorrow_at
 
 USERNAMES = {"receptionist": "reception", "therapist": "therapist", "manager": "manager", "owner": "owner"}
 NONSENSE = (
@@ -39,6 +39,12 @@ FIELDS = [
     "items-0-treatment_id",
     "note",
     "reason",
+    "services-0",
+    "first_on",
+    "last_on",
+    "weekdays",
+    "from_time",
+    "until_time",
     "staff_id",
     "resource_id",
     "version",
@@ -67,6 +73,11 @@ FIELDS = [
     "card_for",
     "who",
     "slot",
+    "from",
+    "to",
+    "mark",
+    "item-1",
+    "version-1",
 ]
 QUERY = [
     "date",
@@ -80,7 +91,9 @@ QUERY = [
     "format",
     "service_id",
     "staff_id",
+    "resource_id",
     "starts_at",
+    "ends_at",
     "customer_id",
     "booking",
     "what",
@@ -106,6 +119,7 @@ def busy(spa: Spa) -> Spa:
     make_booking(spa, card=card)
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="pending")
+    make_entry(spa)
     return spa
 
 
@@ -174,7 +188,7 @@ def test_an_id_that_is_not_there_is_404_for_every_page(app: Flask, client: Flask
     login(client, "manager")
     for method in ("GET", "POST"):
         for rule in _rules(app, method):
-            if not {"booking_id", "invoice_id", "customer_id", "treatment_id"} & set(rule.arguments):
+            if not {"booking_id", "invoice_id", "customer_id", "treatment_id", "entry_id"} & set(rule.arguments):
                 continue
             data = {"idempotency_key": uuid.uuid4()} if method == "POST" else None
             path = rule.rule

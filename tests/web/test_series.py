@@ -47,7 +47,9 @@ def test_a_preview_reports_each_date_and_stores_nothing(desk, spa, fields, in_th
     said = text_of(answer)
     assert "2 of 3 dates fit" in said
     assert "The therapist is busy from 10:00 to 11:10." in said
-    assert "Free that day at 11:15 with Hồng." in said
+    week_later = (tomorrow_at(spa.branch, "10:00") + WEEK).date().isoformat()
+    times = re.findall(r'name="take" value="(.*?)"', answer.text)
+    assert times == [f"{week_later}T{time}" for time in ("08:15", "08:30", "08:45", "11:15", "11:30", "11:45")]
     assert "Book only the 2 that fit" in said
 
 
@@ -70,6 +72,50 @@ def test_a_date_that_does_not_fit_refuses_all_unless_told_otherwise(desk, spa, f
     assert 'name="book_fitting"' in answer.text
     assert post(desk, "/bookings/series", **fields, book_fitting="y").status_code == 303
     assert _count() == 3
+
+
+def test_another_time_is_taken_kept_and_booked(desk, spa, fields, in_the_way):
+    week_later = (tomorrow_at(spa.branch, "10:00") + WEEK).date().isoformat()
+    with nothing_stored():
+        taken = post(desk, "/bookings/series", **fields, take=f"{week_later}T11:15")
+        assert re.findall(r'name="times" value="(.*?)"', taken.text) == [f"{week_later}T11:15"]
+        assert "3 of 3 dates fit" in text_of(taken)
+        assert "Back to 10:00" in text_of(taken)
+        again = post(desk, "/bookings/series", **fields, times=f"{week_later}T11:15", take=f"{week_later}T11:30")
+        assert re.findall(r'name="times" value="(.*?)"', again.text) == [f"{week_later}T11:30"]
+        back = post(desk, "/bookings/series", **fields, times=f"{week_later}T11:15", leave=week_later)
+        assert 'name="times"' not in back.text
+        assert "2 of 3 dates fit" in text_of(back)
+        looked = post(desk, "/bookings/series", **fields, times=f"{week_later}T11:15", do="preview")
+        assert re.findall(r'name="times" value="(.*?)"', looked.text) == [f"{week_later}T11:15"]
+
+    assert post(desk, "/bookings/series", **fields, times=f"{week_later}T11:15").status_code == 303
+
+    first = tomorrow_at(spa.branch, "10:00")
+    starts = db.session.execute(
+        select(Booking.starts_at).where(Booking.customer_id == spa.customer).order_by(Booking.starts_at)
+    )
+    assert list(starts.scalars()) == [first, first + WEEK + dt.timedelta(minutes=75), first + 2 * WEEK]
+
+
+def test_a_time_that_was_taken_meanwhile_is_refused_with_others(desk, spa, fields, in_the_way):
+    week_later = (tomorrow_at(spa.branch, "10:00") + WEEK).date().isoformat()
+    for chosen in (f"{week_later}T10:30", f"{week_later}T03:00"):
+        with nothing_stored():
+            answer = post(desk, "/bookings/series", **fields, times=chosen)
+        assert answer.status_code == 409
+        assert 'name="take"' in answer.text
+        assert f'name="leave" value="{week_later}"' in answer.text
+
+
+def test_times_of_dates_that_are_not_in_the_series_are_forgotten(desk, spa, fields):
+    elsewhere = (tomorrow_at(spa.branch, "10:00") + dt.timedelta(days=1)).date().isoformat()
+    answer = post(desk, "/bookings/series", **fields, times=f"{elsewhere}T11:15", do="preview")
+    assert (answer.status_code, 'name="times"' in answer.text) == (200, False)
+    for odd in ("soon", f"{elsewhere}T99:00", "x" * 5000):
+        for name in ("times", "take"):
+            with nothing_stored():
+                assert post(desk, "/bookings/series", **fields, **{name: odd}).status_code == 422
 
 
 def test_their_card_is_chosen_and_what_it_cannot_pay_is_said(desk, spa, fields):

@@ -15,15 +15,17 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Service
-from spa_app.services import audit, scheduling, treatments
+from spa_app.services import audit, holds, scheduling, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import (
     MOST_ITEMS,
     ItemRequest,
     add_resources,
+    check_minutes,
     check_start,
     record_override,
     replace_places,
+    require_not_over,
 )
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Need, Placement
@@ -45,11 +47,20 @@ class _Visit:
         raise NotFoundError("item_unknown", N_("This service is no longer part of the visit."))
 
 
-def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Actor, override_hours: bool = False) -> int:
+def add_item(
+    booking_id: int,
+    request: ItemRequest,
+    *,
+    version: int,
+    actor: Actor,
+    minutes: int | None = None,
+    override_hours: bool = False,
+) -> int:
     """Add a service after the last one of the visit, and return the visit's id. Holds a session if it is prepaid.
 
-    ``override_hours`` is as in :func:`book`. Raises :class:`WrongStateError` unless pending or confirmed,
-    :class:`ConflictError` for a stale ``version``, and at the field what booking the service would raise.
+    ``minutes``: how long it takes, where that is not what the catalogue says. ``override_hours`` is as in :func:`book`.
+    Raises :class:`WrongStateError` unless pending or confirmed, :class:`ConflictError` for a stale ``version``, and at
+    the field what booking the service would raise.
     """
     with atomic() as session:
         visit = _lock(booking_id, "pending", "confirmed", version=version, actor=actor)
@@ -58,7 +69,13 @@ def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Acto
         service = _service(request.service_id)
         before = dt.timedelta(minutes=service.buffer_before_minutes)
         starts_at = _free_from(visit.items[-1]) + before
-        need = Need(service, starts_at, staff_id=request.staff_id, resource_id=request.resource_id)
+        need = Need(
+            service,
+            starts_at,
+            staff_id=request.staff_id,
+            resource_id=request.resource_id,
+            duration=None if minutes is None else check_minutes(minutes),
+        )
         needs = [*(_as_it_is(item) for item in visit.items), need]
         placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
         place = placement.places[-1]
@@ -84,12 +101,20 @@ def add_item(booking_id: int, request: ItemRequest, *, version: int, actor: Acto
 
 
 def change_item(
-    booking_id: int, item_id: int, request: ItemRequest, *, version: int, actor: Actor, override_hours: bool = False
+    booking_id: int,
+    item_id: int,
+    request: ItemRequest,
+    *,
+    version: int,
+    actor: Actor,
+    minutes: int | None = None,
+    override_hours: bool = False,
 ) -> int:
-    """Give one service of the visit another therapist, room or card, or make it another service; the visit's id.
+    """Give one service of the visit another therapist, room, card or length, or make it another; the visit's id.
 
-    The services after it follow where it now ends earlier or later. A held session moves along with the card. Raises
-    :class:`NotFoundError` for a service that is not in the visit, and what :func:`add_item` raises.
+    Without ``minutes`` it takes as long as it did, and another service as long as the catalogue says; the price is the
+    service's. The services after it follow where it now ends earlier or later. A held session moves along with the
+    card. Raises :class:`NotFoundError` for a service that is not in the visit, and what :func:`add_item` raises.
     """
     with atomic():
         visit = _lock(booking_id, "pending", "confirmed", version=version, actor=actor)
@@ -97,6 +122,10 @@ def change_item(
         before = _facts(item)
         index = visit.items.index(item)
         is_other = request.service_id != item.service_id
+        duration = None if is_other else item.ends_at - item.starts_at
+        if minutes is not None:
+            require_not_over(visit.items, actor=actor)
+            duration = check_minutes(minutes)
         service = _service(request.service_id) if is_other else db.session.get_one(Service, item.service_id)
         starts_at = item.starts_at
         if index and is_other:
@@ -108,7 +137,7 @@ def change_item(
             starts_at,
             staff_id=request.staff_id,
             resource_id=request.resource_id,
-            duration=None if is_other else item.ends_at - item.starts_at,
+            duration=duration,
             preferred_resource_ids=tuple(list_resource_ids(item)),
         )
         shift = need.occupied.upper - _free_from(item)
@@ -118,7 +147,7 @@ def change_item(
             *(_as_it_is(one, shift=shift) for one in visit.items[index + 1 :]),
         ]
         placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
-        replace_places(visit.items, needs, placement.places, later=shift > dt.timedelta())
+        replace_places(visit.items, needs, placement.places)
         if is_other:
             item.service_id = service.id
             item.price_amount = service.price_amount
@@ -210,6 +239,8 @@ def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, 
 def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor: Actor) -> None:
     """Let a card pay for an item from now on: the old card's hold goes back, the new one's is taken."""
     old_id = item.treatment_id
+    if treatment_id:
+        holds.end_lapsed_of(visit.booking.customer_id)
     cards = treatments.lock_cards(one for one in (old_id, treatment_id) if one)
     if treatment_id:
         _check_card(visit, item, cards.get(treatment_id))
@@ -254,5 +285,6 @@ def _facts(item: BookingItem) -> dict[str, Any]:
         "resource_ids": sorted(list_resource_ids(item)),
         "treatment_id": item.treatment_id,
         "starts_at": item.starts_at.isoformat(),
+        "ends_at": item.ends_at.isoformat(),
         "cancelled": item.cancelled_at is not None,
     }

@@ -4,7 +4,7 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Service
-from spa_app.services import audit, billing, outbox, treatments
+from spa_app.services import audit, billing, outbox, treatments, waitlist
 from spa_app.services.actor import Actor
 from spa_app.services.billing import Line
 from spa_app.services.bookings.visit import change_status, list_items, lock_booking, lock_cards_of, require_status
@@ -12,10 +12,17 @@ from spa_app.services.transaction import atomic
 
 
 def confirm(booking_id: int, *, actor: Actor) -> int:
-    """Make a tentative visit firm. Locks the booking. Raises :class:`WrongStateError` unless it is pending."""
+    """Make a tentative visit firm; a held place becomes the visit of whoever waited for it.
+
+    Locks the booking, then its entry of the waitlist. Raises :class:`WrongStateError` unless it is pending, and where
+    it was only held and the time for that has passed.
+    """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending")
+        if booking.waitlist_entry_id:
+            waitlist.mark_booked(booking.waitlist_entry_id, booking_id=booking.id, actor=actor)
+        booking.held_until = booking.held_by_id = None
         change_status(booking, "confirmed", "booking_confirmed", actor=actor)
         outbox.add("booking_confirmed", {"booking_id": booking.id})
         return booking.id

@@ -10,7 +10,7 @@ from spa_app.errors import N_, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import BookingItem, Branch, TreatmentEntry
 from spa_app.models.policy import Policy
-from spa_app.services import billing, outbox, scheduling, treatments
+from spa_app.services import billing, outbox, scheduling, treatments, waitlist
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.policy import LATE_CANCEL_FEE, NO_SHOW_FEE, give_up
 from spa_app.services.bookings.visit import (
@@ -34,6 +34,11 @@ def cancel(booking_id: int, *, reason: str, actor: Actor, waive_reason: str | No
         reason = required_reason(reason)
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "pending", "confirmed", "in_progress")
+        if booking.held_until is not None:
+            raise WrongStateError(
+                "only_held",
+                N_("This place is only held. Release it, or confirm it first. Nothing was changed."),
+            )
         branch = db.session.get_one(Branch, booking.branch_id)
         is_late = clock.now() > booking.starts_at - dt.timedelta(minutes=branch.late_cancel_minutes)
         give_up(
@@ -102,13 +107,15 @@ def undo_complete(booking_id: int, *, actor: Actor, reason: str = "") -> int:
 def undo_cancel(booking_id: int, *, actor: Actor) -> int:
     """Bring a cancelled or missed visit back as confirmed, if its place and its sessions are still free.
 
-    Locks the booking, therapists, rooms, cards, then the fee's invoice. What the policy took comes back: a paid fee
-    needs a manager (:class:`NotAllowedError`) and becomes a credit note. Raises :class:`SlotTakenError` and, at the
-    card, what booking it anew would raise.
+    Locks the booking, its entry of the waitlist, therapists, rooms, cards, then the fee's invoice. What the policy took
+    comes back: a paid fee needs a manager (:class:`NotAllowedError`) and becomes a credit note. Raises
+    :class:`SlotTakenError` and, at the card, what booking it anew would raise.
     """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "cancelled", "no_show")
+        if booking.waitlist_entry_id:
+            waitlist.mark_booked(booking.waitlist_entry_id, booking_id=booking.id, actor=actor)
         branch = db.session.get_one(Branch, booking.branch_id)
         items = list_items(booking_id)
         scheduling.retake_places(items, branch=branch)

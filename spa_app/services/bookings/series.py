@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, literal, select
@@ -19,6 +19,8 @@ from spa_app.services.transaction import atomic, attempt
 
 MOST_VISITS = 26
 MOST_WEEKS_APART = 12
+MOST_TIMES_A_DAY = 100  # a day of 25 hours in quarters
+OTHER_TIMES = 6  # offered for a date that does not fit
 CARD_GIVES_NONE = ("card_used_up", "card_expired")
 
 
@@ -27,7 +29,8 @@ class SeriesRequest:
     """What is to be booked ``count`` times, every ``every_weeks`` weeks from ``starts_at`` on.
 
     ``item.treatment_id`` is the card that pays. ``pay_rest``: visits for which it has no session (used up, or
-    expired by then) are paid at the desk; otherwise their dates do not fit.
+    expired by then) are paid at the desk; otherwise their dates do not fit. ``times`` are taken instead on the dates
+    of the series on which they fall.
     """
 
     customer_id: int
@@ -38,11 +41,15 @@ class SeriesRequest:
     count: int
     pay_rest: bool = False
     note: str = ""
+    times: tuple[dt.datetime, ...] = ()
 
 
 @dataclass(frozen=True)
 class SeriesDate:
-    """One date of a series: booked with whom and where, or the refusal, and the next free time of that day."""
+    """One date of a series: booked with whom and where, or the refusal, and the free times of that day nearest to it.
+
+    ``is_other``: at a time that was taken instead.
+    """
 
     date: dt.date
     starts_at: dt.datetime | None  # None: the clocks skip it
@@ -51,7 +58,8 @@ class SeriesDate:
     staff_name: str = ""
     rooms: str = ""
     refusal: DomainError | None = None
-    next_free: Slot | None = None
+    other_times: tuple[Slot, ...] = ()
+    is_other: bool = False
 
     @property
     def fits(self) -> bool:
@@ -129,8 +137,9 @@ def _book_dates(wanted: SeriesRequest, *, actor: Actor) -> list[SeriesDate]:
     if wanted.starts_at < clock.now():
         raise InvalidError("series_past", N_("A series begins in the future."), field="starts_at")
     timezone = db.session.get_one(Branch, wanted.branch_id).timezone
+    instead = {clock.local_date(instant, timezone): instant for instant in wanted.times}
     dates = [
-        _book_date(wanted, date, instant, actor=actor)
+        replace(_book_date(wanted, date, instead.get(date, instant), actor=actor), is_other=date in instead)
         for date, instant in series_dates(
             wanted.starts_at, every_weeks=wanted.every_weeks, count=wanted.count, timezone=timezone
         )
@@ -154,7 +163,7 @@ def _book_date(wanted: SeriesRequest, date: dt.date, starts_at: dt.datetime | No
             N_("The clocks skip this time on that day. Choose an earlier or a later one."),
             field="starts_at",
         )
-        return SeriesDate(date, None, refusal=skipped)
+        return SeriesDate(date, None, refusal=skipped, other_times=_other_times(wanted, date))
     try:
         try:
             return _try(wanted, wanted.item, date, starts_at, actor=actor)
@@ -166,7 +175,8 @@ def _book_date(wanted: SeriesRequest, date: dt.date, starts_at: dt.datetime | No
     except (InvalidError, ConflictError) as error:
         if error.code == "busy":
             raise  # another desk is writing: that says nothing about the date
-        return SeriesDate(date, starts_at, refusal=error, next_free=_next_free(wanted, date, starts_at, error))
+        offered = _other_times(wanted, date) if _another_time_helps(error) else ()
+        return SeriesDate(date, starts_at, refusal=error, other_times=offered)
 
 
 def _try(
@@ -194,18 +204,21 @@ def _try(
     return SeriesDate(date, starts_at, booking_id, item.treatment_id is not None, staff_name, room_names or "")
 
 
-def _next_free(wanted: SeriesRequest, date: dt.date, starts_at: dt.datetime, error: DomainError) -> Slot | None:
-    """The next time of that same day, where another time would help."""
-    if not _another_time_helps(error):
-        return None
+def _other_times(wanted: SeriesRequest, date: dt.date) -> tuple[Slot, ...]:
+    """The free times of ``date`` that are nearest to the time of day of the series, in order."""
     timezone = db.session.get_one(Branch, wanted.branch_id).timezone
+    begins_at, ends_at = clock.day_bounds(date, timezone)
+    meant = clock.at_local(date, wanted.starts_at.astimezone(ZoneInfo(timezone)).time(), timezone)
     found = find_slots(
         [Wish(wanted.item.service_id, wanted.item.staff_id, wanted.item.resource_id)],
         branch_id=wanted.branch_id,
-        since=starts_at,
-        limit=1,
+        since=max(begins_at, clock.now()),
+        until=ends_at,
+        limit=MOST_TIMES_A_DAY,
+        customer_id=wanted.customer_id,
     )
-    return next((slot for slot in found if clock.local_date(slot.starts_at, timezone) == date), None)
+    nearest = sorted(found, key=lambda slot: abs(slot.starts_at - meant))[:OTHER_TIMES]
+    return tuple(sorted(nearest, key=lambda slot: slot.starts_at))
 
 
 def _another_time_helps(error: DomainError) -> bool:

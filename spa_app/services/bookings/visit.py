@@ -1,11 +1,12 @@
 """What every act on a visit begins with: the locked booking, its items and their cards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import BigInteger, bindparam, select
 from sqlalchemy.orm import contains_eager
 
-from spa_app.errors import N_, ConflictError, NotFoundError, Word, WrongStateError
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, NotFoundError, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, CustomerTreatment
 from spa_app.services import audit, treatments
@@ -51,8 +52,29 @@ def lock_booking(booking_id: int, *, actor: Actor) -> Booking:
     return booking
 
 
+def lock_bookings(booking_ids: Iterable[int]) -> Sequence[Booking]:
+    """Lock several bookings, by id, and return them fresh. The caller has seen that they are the actor's to change."""
+    query = (
+        select(Booking)
+        .where(Booking.id.in_(set(booking_ids)))
+        .order_by(Booking.id)
+        .execution_options(populate_existing=True)
+    )
+    return db.session.execute(query.with_for_update()).scalars().all()
+
+
 def require_status(booking: Booking, *allowed: str) -> None:
-    """Raise :class:`WrongStateError`, naming the present status, unless it is one of ``allowed``."""
+    """Raise :class:`WrongStateError`, naming the present status, unless it is one of ``allowed``.
+
+    A hold whose time has passed has no status that leads anywhere, whether or not it has been ended yet.
+    """
+    if booking.is_lapsed_hold(clock.now()) or (booking.status == "cancelled" and booking.held_until is not None):
+        raise WrongStateError(
+            "hold_over",
+            N_("The place was held until %(until)s and is free again. Nothing was changed."),
+            ways_out=(WayOut("waitlist", N_("Open the waitlist")),),
+            until=booking.held_until,
+        )
     if booking.status not in allowed:
         raise WrongStateError(
             "wrong_status",

@@ -8,16 +8,19 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError
-from spa_app.queries.roster import list_blockable, list_blocks
+from spa_app.queries.roster import get_blocked, list_blockable, list_blocks
 from spa_app.services import blocks
+from spa_app.services.availability import Span
+from spa_app.services.matching import Freed
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.blocks.forms import KINDS, BlockForm
-from spa_app.web.bookings.place import calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_timezone, local_today, roles
 from spa_app.web.times import next_quarter, parse_date
+from spa_app.web.waitlist.fitting import tell_freed
 
 bp = Blueprint("blocks", __name__)
 
@@ -38,11 +41,13 @@ def create() -> ResponseReturnValue:
     form = BlockForm()
     if not form.validate():
         return _answer(form, 422)
+    thing = form.thing()
     try:
         run_once(
             "block_time",
             lambda: blocks.block_time(
-                **form.thing(),
+                staff_id=thing.get("staff_id"),
+                resource_id=thing.get("resource_id"),
                 starts_at=form.starts_at.data,
                 ends_at=form.ends_at.data,
                 kind=form.kind.data,
@@ -52,6 +57,14 @@ def create() -> ResponseReturnValue:
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
+        if error.code == "visit_in_the_way":
+            url = affected_url(**thing, starts_at=form.starts_at.data, ends_at=form.ends_at.data)
+            way = (
+                _("Find another room for the visits")
+                if "resource_id" in thing
+                else _("Find somebody else for the visits")
+            )
+            form.ways_out.append((way, url))
         return _answer(form, errors.status_of(error))
     return _done(_("The time is blocked."), form.starts_at.data)
 
@@ -60,7 +73,12 @@ def create() -> ResponseReturnValue:
 @roles(*DESK)
 def delete(block_id: int) -> ResponseReturnValue:
     """Free the time again."""
+    branch = current_branch()
+    block = get_blocked(block_id, branch.id) if branch else None
+    freed = [Freed(block.staff_id, Span(block.starts_at, block.ends_at))] if block else []
     run_once("unblock_time", lambda: blocks.unblock_time(block_id, actor=current_actor()))
+    if branch:
+        tell_freed(branch.id, freed)
     return _done(_("The time is free again."), None)
 
 
@@ -117,4 +135,6 @@ def _answer(form: BlockForm, status: int = 200) -> ResponseReturnValue:
         panel=in_panel(),
         close_url=calendar_url(date),
         swap=swap,
+        beside=beside,
+        affected_url=affected_url,
     )

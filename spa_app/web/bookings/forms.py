@@ -23,7 +23,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
-from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
+from spa_app.services.bookings.booking import LEAST_MINUTES, MOST_ITEMS, MOST_MINUTES, NOTE_LENGTH
 from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input
 from spa_app.web.forms import Form
@@ -31,6 +31,7 @@ from spa_app.web.security import BIGGEST_ID, local_timezone
 from spa_app.web.times import parse_date, parse_local
 
 OVERRIDE_LABEL = _l("Outside opening hours or off shift (this is logged)")
+MOST_SERVICES = N_("A visit can hold no more services.")
 CHOOSE_CUSTOMER = N_("Choose a customer.")
 _ITEM = re.compile(r"items-(\d{1,3})-([a-z_]+)", re.ASCII)
 _ID = re.compile(r"\d{1,19}", re.ASCII)
@@ -129,6 +130,25 @@ class LocalField(Field):
         self.data, self.raw_data = instant, None
 
 
+class LocalTimesField(Field):
+    """Several such times, which the page carries along; ``data`` are the instants."""
+
+    data: Any
+
+    def process_data(self, value: Any) -> None:
+        """None to begin with."""
+        self.data = list(value or ())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read them all, or none."""
+        self.data = []
+        try:
+            read = [parse_local(text, local_timezone()) for text in valuelist]
+        except ValueError as error:
+            raise ValueError(gettext(str(error))) from error
+        self.data = read
+
+
 class LocalDateField(DateField):
     """``YYYY-MM-DD``, in years that a calendar shows."""
 
@@ -206,14 +226,31 @@ class BookingForm(Form):
         return bool(valid)
 
 
+class MinutesField(IntegerField):
+    """How long a service takes; empty: as it is, which the field shows."""
+
+    def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
+        super().__init__(label, validators, **kwargs)
+        self.flags.unmarked = True
+        self.render_kw = {"min": LEAST_MINUTES, "max": MOST_MINUTES, "inputmode": "numeric"}
+
+
 class MoveForm(Form):
-    """Another time, therapist or room for a visit."""
+    """Another time, therapist, room or length for a visit; ``item_id``: the service that the last three are for."""
 
     starts_at = LocalField(_l("Begins"), [InputRequired()], id="move-starts_at")
+    item_id = IdField(_l("Applies to"), [Optional()], id="move-item_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="move-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="move-resource_id")
+    minutes = MinutesField(_l("Minutes"), [Optional()], id="move-minutes")
     override_hours = BooleanField(OVERRIDE_LABEL, id="move-override_hours")
     version = IntegerField(widget=HiddenInput(), validators=[Optional()], id="move-version")
+
+    @property
+    def place(self) -> dict[str, int]:
+        """All that it asks for but the time."""
+        asked = (self.item_id, self.staff_id, self.resource_id, self.minutes)
+        return {field.name: field.data for field in asked if field.data is not None}
 
 
 class CancelForm(Form):
@@ -254,12 +291,23 @@ class ItemEditForm(PaymentForm):
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")
+    minutes = MinutesField(_l("Minutes"), [Optional()], id="item-minutes")
     override_hours = BooleanField(OVERRIDE_LABEL, id="item-override_hours")
 
 
-class SlotsForm(Form):
-    """What free time is looked for."""
+class WishForm(Form):
+    """One service that free time is looked for."""
 
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
-    date = LocalDateField(_l("Date"), [Optional()])
     staff_id = IdField(_l("Therapist"), [Optional()])
+    resource_id = HiddenIdField()
+
+
+class SlotsForm(Form):
+    """For what services, one after the other, free time is looked for; for whom, their preferred therapist first."""
+
+    items = FieldList(
+        FormField(WishForm), validators=[Length(max=MOST_ITEMS, message=_l(MOST_SERVICES))], min_entries=1
+    )
+    date = LocalDateField(_l("Date"), [Optional()])
+    customer_id = HiddenIdField()

@@ -15,7 +15,7 @@ from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import ItemEditForm, PaymentForm, VersionForm
 from spa_app.web.bookings.item_edit import ItemEdit, edit_as_it_is, prepare_edit
-from spa_app.web.bookings.place import see_other
+from spa_app.web.bookings.place import see_other, swap
 from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
 from spa_app.web.htmx import is_partial, refresh, toast
@@ -42,7 +42,7 @@ def new_item(booking_id: int) -> ResponseReturnValue:
 @bp.post("/bookings/<int:booking_id>/items")
 @roles(*DESK)
 def add_item(booking_id: int) -> ResponseReturnValue:
-    """Add a service: ``service_id``, ``staff_id``, ``resource_id``, ``treatment_id``, ``version``."""
+    """Add a service: ``service_id``, ``staff_id``, ``resource_id``, ``treatment_id``, ``minutes``, ``version``."""
     visit = require_visit(booking_id)
     form = ItemEditForm()
     return _act(
@@ -52,6 +52,7 @@ def add_item(booking_id: int) -> ResponseReturnValue:
             booking_id,
             _request(form),
             version=form.version.data,
+            minutes=form.minutes.data,
             override_hours=form.override_hours.data,
             actor=current_actor(),
         ),
@@ -82,6 +83,7 @@ def change_item(booking_id: int, item_id: int) -> ResponseReturnValue:
             item_id,
             _request(form),
             version=form.version.data,
+            minutes=form.minutes.data,
             override_hours=form.override_hours.data,
             actor=current_actor(),
         ),
@@ -137,11 +139,36 @@ def _act(
         raise
     except DomainError as error:
         return _refuse(visit.id, error, form, item)
-    toast(_(DONE[action]))
+    after = require_visit(visit.id)
+    _tell(action, after, item)
     if not is_partial():
         return see_other(url_for("bookings.show", booking_id=visit.id))
     refresh("bookings-changed")
-    return answer_visit(require_visit(visit.id))
+    return answer_visit(after)
+
+
+def _tell(action: str, visit: Visit, before: VisitItem | None) -> None:
+    """Say what was done, with a button to undo it where that can be; ``before`` is the service as it was."""
+    fields = {"version": str(visit.version)}
+    if action == "add":
+        undo = url_for("bookings.cancel_item", booking_id=visit.id, item_id=visit.items[-1].id)
+    elif before is None:
+        toast(_(DONE[action]))  # a service that was cancelled does not come back
+        return
+    else:
+        fields["treatment_id"] = str(before.card.id) if before.card else ""
+        if action == "payment":
+            undo = url_for("bookings.change_payment", booking_id=visit.id, item_id=before.id)
+        else:
+            undo = url_for("bookings.change_item", booking_id=visit.id, item_id=before.id)
+            fields |= {
+                "service_id": str(before.service_id),
+                "staff_id": str(before.staff_id),
+                "minutes": str(before.minutes),
+            }
+            if len(before.resources) == 1:
+                fields["resource_id"] = str(before.resources[0][0])
+    toast(_(DONE[action]), undo_url=undo, undo_label=_("Undo"), undo_fields=fields, undo_attrs=swap(undo))
 
 
 def _refuse(booking_id: int, error: DomainError, form: VersionForm, item: VisitItem | None) -> ResponseReturnValue:

@@ -10,20 +10,23 @@ from spa_app.errors import ConflictError, DomainError, InvalidError
 from spa_app.queries.bookings import Visit, get_customer_name
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, customers
+from spa_app.services.availability import Span
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.services.matching import Freed, find_matches
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.draft import Draft, has_stale_card, prepare, search, settle_cards
 from spa_app.web.bookings.forms import BookingForm, numbered_anew, parse_id
-from spa_app.web.bookings.place import calendar_url, in_panel, push_url, redraw_swap, see_other, swap
+from spa_app.web.bookings.place import beside, calendar_url, in_panel, push_url, redraw_swap, see_other, swap
 from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_timezone, roles, use_branch
-from spa_app.web.times import next_quarter
+from spa_app.web.times import STEP, next_quarter
+from spa_app.web.waitlist.fitting import address_of, words_for
 
 __all__ = ["bp"]  # with all its routes: this module stands on routes.py
 
@@ -33,7 +36,10 @@ ITEM_ARGS = ("service_id", "staff_id", "resource_id", "treatment_id")
 @bp.get("/bookings/new")
 @roles(*DESK)
 def new() -> ResponseReturnValue:
-    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``."""
+    """The empty form, or one begun with ``customer_id, starts_at, service_id, staff_id, resource_id``.
+
+    ``minutes``: how long the free time is that was chosen for it; the service that takes just so long is proposed.
+    """
     values = MultiDict(
         (f"items-0-{name}" if name in ITEM_ARGS else name, value)
         for name, value in request.args.items(multi=True)
@@ -45,7 +51,12 @@ def new() -> ResponseReturnValue:
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
     found = search(form) if form.customer_q.data else None
-    return _render(prepare(form, branch.id, redo=True, found=found), 422 if malformed else 200)
+    text = values.get("minutes", "")
+    minutes = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
+    draft = prepare(form, branch.id, redo=True, found=found, minutes=minutes)
+    if form.starts_at.data and "starts_at" in values and draft.customer is None:
+        draft.waiting = _waiting(form, branch)
+    return _render(draft, 422 if malformed else 200)
 
 
 @bp.post("/bookings/form")
@@ -88,9 +99,14 @@ def find() -> ResponseReturnValue:
     form.customer_q.data = q
     found = search(form, choose=False) if q.strip() else None
     place = "#panel" if request.args.get("place") == "panel" else "#main"
+    redraw_url = url_for("waitlist.redraw" if request.args.get("for") == "waitlist" else "bookings.redraw")
     return make_response(
         render_template(
-            "bookings/_found.html", form=form, found=found, redraw=redraw_swap(url_for("bookings.redraw"), target=place)
+            "bookings/_found.html",
+            form=form,
+            found=found,
+            redraw_url=redraw_url,
+            redraw=redraw_swap(redraw_url, target=place),
         )
     )
 
@@ -119,6 +135,14 @@ def create() -> ResponseReturnValue:
     refresh("bookings-changed")
     url = calendar_url(visit.visit_on, booking_id) if in_panel() else url_for("bookings.show", booking_id=booking_id)
     return push_url(answer_visit(visit), url)
+
+
+def _waiting(form: BookingForm, branch: BranchRef) -> tuple[str, str] | None:
+    """How many wait for the free time that was chosen, and the page that says who."""
+    starts_at, staff_id = form.starts_at.data, form.items[0].form.staff_id.data
+    ends_at = starts_at + STEP
+    count = len(find_matches(branch.id, [Freed(staff_id, Span(starts_at, ends_at))]))
+    return (words_for(count), address_of(starts_at, ends_at, staff_id)) if count else None
 
 
 def _tell(visit: Visit) -> None:
@@ -184,7 +208,10 @@ def _render(draft: Draft, status: int = 200) -> ResponseReturnValue:
         panel=in_panel(),
         is_manager=current_actor().is_manager,
         close_url=calendar_url(date),
+        beside=beside,
         post=swap(url_for("bookings.create")),
+        redraw_url=url_for("bookings.redraw"),
+        finder={},
         redraw=redraw_swap(url_for("bookings.redraw")),
     )
 

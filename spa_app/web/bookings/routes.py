@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -10,27 +10,26 @@ from spa_app import clock
 from spa_app.errors import N_, DomainError, NotAllowedError, NotFoundError
 from spa_app.queries.booking_form import get_choices
 from spa_app.queries.bookings import Visit, get_booking
+from spa_app.queries.roster import list_absences
 from spa_app.services import bookings
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm, SlotsForm
+from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm
 from spa_app.web.bookings.item_edit import ItemEdit, offer_payments
-from spa_app.web.bookings.place import beside, calendar_url, in_panel, see_other, swap
+from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
+from spa_app.web.bookings.way_back import way_back
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
 from spa_app.web.security import (
     current_actor,
-    current_branch,
-    local_timezone,
-    local_today,
     roles,
     signed_in,
     use_branch,
 )
-from spa_app.web.times import format_local
+from spa_app.web.waitlist.fitting import freed_by, tell_freed, who_fits, words_for
 
 SLOTS = 5
 # action → its words, once done
@@ -40,6 +39,7 @@ DONE = {
     "start": N_("The treatment has begun."),
     "complete": N_("The visit is completed."),
     "cancel": N_("The visit is cancelled."),
+    "release": N_("The place is free again."),
     "no-show": N_("Noted as no-show."),
     "undo-complete": N_("The completion is undone. Sessions and invoice are as before."),
     "undo-cancel": N_("The visit is back."),
@@ -53,8 +53,10 @@ errors.register_way_out("open_booking", "bookings.show", "booking_id")
 @bp.get("/bookings/<int:booking_id>")
 @roles(*EVERYONE)
 def show(booking_id: int) -> ResponseReturnValue:
-    """The visit. A therapist sees those that are theirs."""
-    return answer_visit(require_visit(booking_id))
+    """The visit; a therapist sees theirs. With ``starts_at`` the move to that time (``staff_id``) is filled in."""
+    visit = require_visit(booking_id)
+    wanted = MoveForm(formdata=request.args) if request.args.get("starts_at") else None
+    return answer_visit(visit, move_form=wanted if "move" in visit.actions else None)
 
 
 @bp.post("/bookings/<int:booking_id>/confirm")
@@ -137,10 +139,20 @@ def cancel(booking_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.post("/bookings/<int:booking_id>/release")
+@roles(*DESK)
+def release(booking_id: int) -> ResponseReturnValue:
+    """Let go of a place that is held for somebody on the waitlist."""
+    return _act(booking_id, "release", lambda: bookings.release_hold(booking_id, actor=current_actor()))
+
+
 @bp.post("/bookings/<int:booking_id>/move")
 @roles(*DESK)
 def move(booking_id: int) -> ResponseReturnValue:
-    """Move to ``starts_at``, ``staff_id``, ``resource_id`` (empty: as it is), unless changed since ``version``."""
+    """Move to ``starts_at``, ``staff_id``, ``resource_id`` (empty: as it is), unless changed since ``version``.
+
+    ``item_id``: the service that therapist, room and ``minutes`` are for, in a visit of several.
+    """
     visit = require_visit(booking_id)
     form = MoveForm()
     if not form.validate():
@@ -153,60 +165,14 @@ def move(booking_id: int) -> ResponseReturnValue:
             starts_at=form.starts_at.data,
             staff_id=form.staff_id.data,
             resource_id=form.resource_id.data,
+            item_id=form.item_id.data,
+            minutes=form.minutes.data,
             version=form.version.data,
             override_hours=form.override_hours.data,
             actor=current_actor(),
         ),
         move_form=form,
         before=visit,
-    )
-
-
-@bp.get("/slots")
-@roles(*DESK)
-def slots() -> ResponseReturnValue:
-    """The next free times for ``service_id`` from ``date`` on (today: from now on), as buttons, page or JSON."""
-    branch = current_branch()
-    if branch is None:
-        raise NotFoundError("not_found", N_("There is no such thing in your branches."))
-    wants_json = request.accept_mimetypes.best == "application/json"
-    form = SlotsForm(formdata=request.args) if request.args else SlotsForm(formdata=None)
-    asked = bool(request.args)
-    found: list[Slot] = []
-    valid = asked and form.validate()
-    if valid:
-        day = form.date.data or local_today()
-        since = max(clock.day_bounds(day, branch.timezone)[0], clock.now())
-        found = find_slots(
-            [Wish(form.service_id.data, form.staff_id.data)], branch_id=branch.id, since=since, limit=SLOTS
-        )
-    status = 422 if asked and not valid else 200
-    if wants_json:
-        answer = jsonify(
-            slots=[
-                {
-                    "starts_at": format_local(slot.starts_at, branch.timezone),
-                    "staff_id": slot.staff_id,
-                    "staff_name": slot.staff_name,
-                }
-                for slot in found
-            ],
-            errors=form.errors,
-        )
-        answer.status_code = status
-        return answer
-    choices = get_choices(branch.id)
-    form.service_id.offer([(one.id, one.name) for one in choices.services], none=_("Choose a service"))
-    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(form.service_id.data)], none=_("Anyone"))
-    form.date.data = form.date.data or local_today()
-    return render(
-        "bookings/slots.html",
-        "bookings/_slots.html",
-        status,
-        title=_("Free times"),
-        form=form,
-        found=found,
-        asked=valid,
     )
 
 
@@ -240,8 +206,10 @@ def answer_visit(
 ) -> Response:
     """The visit's page, or its partial for the place where it stands; a refused form open, with its errors."""
     acts = signed_in().role in DESK
+    gave_up = visit.status in ("cancelled", "no_show") or visit.shown_status == "hold_over"
     opened = "move" if move_form else "cancel" if cancel_form else "no-show" if no_show_form else ""
-    if acts and "move" in visit.actions:
+    is_manager = current_actor().is_manager
+    if acts and visit.can_be_moved(by_manager=is_manager):
         move_form = _offer(move_form or _as_it_is(visit), visit)
     return render(
         "bookings/show.html",
@@ -250,7 +218,7 @@ def answer_visit(
         title=visit.customer.full_name,
         visit=visit,
         acts=acts,
-        is_manager=current_actor().is_manager,
+        is_manager=is_manager,
         refusal=refusal,
         opened=opened,
         move_form=move_form,
@@ -258,6 +226,10 @@ def answer_visit(
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
         slots=slots or [],
+        fits=who_fits(visit.branch_id, freed_by(visit)) if acts and gave_up else [],
+        words_for=words_for,
+        absences=list_absences(visit.id) if acts and visit.can_edit_items else (),
+        affected_url=affected_url,
         panel=in_panel(),
         close_url=calendar_url(visit.visit_on),
         swap=swap,
@@ -309,7 +281,7 @@ def _refuse(
     )
     if visit.can_change_payment:
         refusal = offer_payments(refusal, visit, error)
-    keeps = {"changed_meanwhile", "wrong_status"}.isdisjoint({error.code})
+    keeps = error.code not in ("changed_meanwhile", "wrong_status", "visit_over")
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None
     no_show_form = no_show_form if keeps and "no-show" in visit.actions else None
@@ -318,13 +290,15 @@ def _refuse(
     named = form._fields.get(error.field or "") if form else None
     if named is not None:
         named.errors = [*named.errors, refusal.message]
-    if move_form:
-        slots = find_slots(
-            _wishes(visit, move_form.staff_id.data),
-            branch_id=visit.branch_id,
+    if move_form and error.field not in ("item_id", "minutes"):
+        slots = bookings.find_moves(
+            visit.id,
             since=max(move_form.starts_at.data, clock.now()),
+            staff_id=move_form.staff_id.data,
+            resource_id=move_form.resource_id.data,
+            item_id=move_form.item_id.data,
+            minutes=move_form.minutes.data,
             limit=SLOTS,
-            except_booking_id=visit.id,
         )
     if is_partial():
         refresh("bookings-changed")
@@ -344,31 +318,22 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
     words = _(DONE[action], name=visit.customer.full_name) if visit and action == "arrive" else _(DONE[action])
     if visit and action in ("cancel", "no-show") and visit.invoice:
         words += " " + _("A fee of %(amount)s is charged.", amount=filters.money(visit.invoice.total_amount))
+    if action == "move" and visit is not None and before is not None:
+        tell_freed(visit.branch_id, freed_by(before))
     undo, fields = UNDO.get(action), {}
     if action == "move" and visit is not None and before is not None:
-        undo = "move"
-        fields = {
-            "starts_at": format_local(before.starts_at, local_timezone()),
-            "staff_id": str(before.items[0].staff_id),
-            "version": str(visit.version),
-        }
-        if len(before.items) == 1 and len(before.items[0].resources) == 1:
-            fields["resource_id"] = str(before.items[0].resources[0][0])
+        for old, new in zip(before.items, visit.items, strict=True):
+            if old.minutes != new.minutes:
+                length = filters.minutes(new.minutes)
+                words = _("%(service)s now takes %(length)s.", service=new.service_name, length=length)
+        fields = way_back(before, visit) or {}
+        undo = "move" if fields and visit.can_be_moved(by_manager=current_actor().is_manager) else None
     if undo is None:
         toast(words)
         return
     url = url_for(f"bookings.{undo.replace('-', '_')}", booking_id=booking_id)
     attrs = swap(url)
     toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=attrs)
-
-
-def _wishes(visit: Visit, staff_id: int | None) -> list[Wish]:
-    """The visit's services, each with the therapist whom a move to ``staff_id`` would give it."""
-    first = visit.items[0].staff_id
-    return [
-        Wish(item.service_id, staff_id if staff_id and item.staff_id == first else item.staff_id)
-        for item in visit.items
-    ]
 
 
 def _as_it_is(visit: Visit) -> MoveForm:
@@ -381,10 +346,15 @@ def _as_it_is(visit: Visit) -> MoveForm:
 
 def _offer(form: MoveForm, visit: Visit) -> MoveForm:
     choices = get_choices(visit.branch_id)
-    first = visit.items[0]
-    form.staff_id.offer([(one.id, one.full_name) for one in choices.staff_for(first.service_id)], none=_("As it is"))
+    services = {item.service_id for item in visit.items}
+    form.item_id.offer([(item.id, item.service_name) for item in visit.items], none=_("The whole visit"))
+    form.staff_id.offer(
+        [(one.id, one.full_name) for one in choices.staff if not services.isdisjoint(one.service_ids)],
+        none=_("As it is"),
+    )
+    rooms = {one.id for service_id in services for one in choices.resources_for(service_id)}
     form.resource_id.offer(
-        [(one.id, one.name) for one in choices.resources_for(first.service_id)], none=_("As it is, if free")
+        [(one.id, one.name) for one in choices.resources if one.id in rooms], none=_("As it is, if free")
     )
     # The version that the user has seen: after a refusal they see the fresh one.
     form.version.data, form.version.raw_data = visit.version, None

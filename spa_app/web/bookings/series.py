@@ -26,7 +26,7 @@ from spa_app.services.bookings.series import MOST_VISITS, MOST_WEEKS_APART
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings.draft import card_label
-from spa_app.web.bookings.forms import CHOOSE_CUSTOMER, HiddenIdField, IdField, LocalField
+from spa_app.web.bookings.forms import CHOOSE_CUSTOMER, HiddenIdField, IdField, LocalField, LocalTimesField
 from spa_app.web.bookings.new import branch_of
 from spa_app.web.bookings.place import swap
 from spa_app.web.bookings.refusals import Refusal, explain
@@ -38,6 +38,7 @@ from spa_app.web.times import next_quarter
 
 bp = Blueprint("series", __name__)
 FOUND = 8
+DATE_LENGTH = len("2026-11-23")
 
 
 class SeriesForm(Form):
@@ -55,6 +56,7 @@ class SeriesForm(Form):
     every_weeks = IntegerField(_l("Every … weeks"), [InputRequired()], default=1)
     count = IntegerField(_l("Number of visits"), [InputRequired()], default=6)
     pay_rest = BooleanField(_l("Visits for which the card has no session are paid at the desk"))
+    times = LocalTimesField()
     note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])
 
 
@@ -80,10 +82,16 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Book the course and lead to the customer: all dates, or with ``book_fitting`` those that fit; else 409, nothing.
 
-    ``do=preview`` stores nothing and reports each date. Every answer but a booking shows the report.
+    ``do=preview`` stores nothing and reports each date. Every answer but a booking shows the report. ``times`` are
+    those taken for dates that do not fit; ``take`` adds one (the date's former one goes), ``leave`` names a date that
+    goes back to the time of the series. Both are previews.
     """
-    values = request.form
-    preview = values.get("do") == "preview"
+    values = MultiDict(request.form.items(multi=True))
+    take, leave = values.get("take", ""), values.get("leave", "")
+    if take or leave:
+        kept = [time for time in values.getlist("times") if time[:DATE_LENGTH] not in (take[:DATE_LENGTH], leave)]
+        values.setlist("times", [*kept, take] if take else kept)
+    preview = bool(take or leave) or values.get("do") == "preview"
     branch = branch_of(values)
     form = SeriesForm(formdata=values)
     if preview or form.card_for.data:
@@ -130,6 +138,7 @@ def _wanted(form: SeriesForm, branch: BranchRef) -> SeriesRequest:
         count=form.count.data or 0,
         pay_rest=form.pay_rest.data,
         note=form.note.data or "",
+        times=tuple(form.times.data),
     )
 
 
@@ -181,6 +190,10 @@ def _render(
     )
     cards = list_card_choices(customer.id) if customer else ()
     form.treatment_id.offer([(card.id, card_label(card)) for card in cards], none=_("Paid at the desk"))
+    if dates:
+        # What was taken for a date that the series no longer has is forgotten.
+        shown = {one.date for one in dates}
+        form.times.data = [one for one in form.times.data if clock.local_date(one, branch.timezone) in shown]
     q = (form.customer_q.data or "").strip()
     return render(
         "series/new.html",

@@ -55,6 +55,11 @@ class Frame:
         """When ``row`` begins."""
         return self.starts_at + row * ROW
 
+    @property
+    def missing(self) -> list[Cell]:
+        """The rows of hours that the day does not have; none where rows count elapsed time."""
+        return []
+
 
 def frame_of(begins_at: dt.datetime, ends_at: dt.datetime, spans: Iterable[Period]) -> Frame:
     """The whole hours, from the local midnights ``begins_at`` to ``ends_at``, that hold all ``spans``.
@@ -74,13 +79,13 @@ def frame_of(begins_at: dt.datetime, ends_at: dt.datetime, spans: Iterable[Perio
 
 def closed_cells(frame: Frame, open_periods: Sequence[Period]) -> list[Cell]:
     """The stretches of the frame outside the opening periods."""
-    return _gaps(0, frame.rows, [frame.cell(*period) for period in open_periods])
+    return gaps_between(0, frame.rows, [frame.cell(*period) for period in open_periods])
 
 
 def off_cells(frame: Frame, open_period: Period, at_work: Sequence[Period]) -> list[Cell]:
     """The stretches of an opening period in which somebody is not at work."""
     opened = frame.cell(*open_period)
-    return _gaps(opened.row, opened.end, [frame.cell(*period) for period in common([open_period], at_work)])
+    return gaps_between(opened.row, opened.end, [frame.cell(*period) for period in common([open_period], at_work)])
 
 
 def common(periods: Sequence[Period], others: Sequence[Period]) -> list[Period]:
@@ -99,12 +104,13 @@ def free_slots(frame: Frame, open_periods: Sequence[Period], taken: Iterable[Cel
     slots: list[Cell] = []
     for period in open_periods:
         opened = frame.cell(*period)
-        for gap in _gaps(opened.row, opened.end, taken):
+        for gap in gaps_between(opened.row, opened.end, taken):
             slots += _quarters(gap)
     return slots
 
 
-def _gaps(start: int, end: int, cells: Iterable[Cell]) -> list[Cell]:
+def gaps_between(start: int, end: int, cells: Iterable[Cell]) -> list[Cell]:
+    """The stretches from row ``start`` to row ``end`` that no cell covers."""
     gaps = []
     for cell in sorted(cells, key=lambda one: one.row):
         if cell.row > start:

@@ -1,7 +1,7 @@
 """The day as its templates want it: places, words and addresses, ready to print."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
 from spa_app.queries.roster import Blocked
 from spa_app.web.calendar.layout import (
     ROWS_PER_HOUR,
+    ROWS_PER_SLOT,
     Cell,
     Frame,
     closed_cells,
@@ -28,7 +29,10 @@ SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--mediu
 
 @dataclass(frozen=True, slots=True)
 class BlockView:
-    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight."""
+    """A visit's block, or its row in the list. ``flags`` are (kind, words) in the order of their weight.
+
+    ``drag`` is for those that can be moved: item, version of the visit, and how many minutes into the visit it begins.
+    """
 
     dom_id: str
     block: Block
@@ -37,6 +41,8 @@ class BlockView:
     ends: str
     label: str
     flags: tuple[tuple[str, str], ...]
+    held: str  # until when, for a place that is only held
+    drag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,70 +68,122 @@ class BlockedView:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnView:
-    """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot.
+class Heading:
+    """What stands over a column. ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
 
-    ``off`` are the stretches in which a therapist is not on shift.
-
-    ``lead`` and ``tail`` are the name in two parts: a person is called by the last word.
+    ``key`` is the column's in the ids of its places. ``url`` leads to the same seen otherwise, which ``title`` says.
     """
 
-    id: int
+    key: str
     name: str
     lead: str
     tail: str
-    count: int
+    title: str
+    url: str = ""
+    is_today: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnView:
+    """A column of the grid. ``cells`` are its blocks and free slots by time; ``new_url`` books its next free slot.
+
+    ``closed`` are the stretches in which the branch is closed, ``off`` those in which a therapist is not on shift;
+    ``now_row`` is the row of the present if it is on show. ``away_url`` is for the day on which the therapist is
+    absent, or the room is closed.
+    """
+
+    heading: Heading
     new_url: str
+    closed: tuple[str, ...]
+    away_url: str
     off: tuple[str, ...]
+    now_row: int | None
     cells: tuple[BlockView | SlotView | BlockedView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GridView:
-    """The grid: hour labels at their rows, closed stretches, columns, and the row of the present if it is on show."""
+    """The grid: hour labels at their rows, columns, and the row of the present if it is on show.
 
-    frame: Frame
+    ``starts_at`` is when row 0 begins, as the line of the present counts from it.
+    """
+
+    label: str
+    starts_at: dt.datetime
+    rows: int
     hours: tuple[tuple[int, str], ...]
-    closed: tuple[str, ...]
     columns: tuple[ColumnView, ...]
     now_row: int | None
+    step: int = ROWS_PER_SLOT  # what is dragged stops at each so many rows
 
 
-def grid_view(day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, str]) -> GridView:
-    """Lay the day out. ``extra`` goes into each address that books, such as the branch of the page."""
-    spans = [*day.open_periods, *((block.occupied_from, block.occupied_to) for block in day.blocks)]
-    frame = frame_of(day.begins_at, day.ends_at, spans)
+def grid_view(
+    day: Day, *, now: dt.datetime, can_book: bool, extra: dict[str, str], week_url: Callable[[int], str]
+) -> GridView:
+    """Lay the day out. ``extra`` goes into each address that books, such as the branch of the page.
+
+    ``week_url`` is the address of a therapist's week.
+    """
+    frame = frame_of(day.begins_at, day.ends_at, spans_of(day))
     zone = ZoneInfo(day.timezone)
-    view_of = _viewer(day, frame, zone)
-    columns = tuple(_column(day, column, frame, zone, view_of, now, can_book, extra) for column in day.columns)
-    shown_until = frame.instant(frame.rows)
+    view_of = viewer(day, frame, zone, movable_since=now if can_book else None)
+    by_therapist = day.by == "therapist"
+    columns = []
+    for column in day.columns:
+        lead, _space, tail = column.name.rpartition(" ") if by_therapist else ("", "", column.name)
+        heading = Heading(
+            key=str(column.id),
+            name=column.name,
+            lead=lead,
+            tail=tail,
+            title=_("Week of %(name)s", name=column.name) if by_therapist else column.name,
+            url=week_url(column.id) if by_therapist else "",
+        )
+        columns.append(column_view(day, column, heading, frame, view_of, now=now, can_book=can_book, extra=extra))
     return GridView(
-        frame=frame,
-        hours=tuple((row, _clock(frame.instant(row), zone)) for row in range(0, frame.rows, ROWS_PER_HOUR)),
-        closed=tuple(_classes(cell) for cell in closed_cells(frame, day.open_periods)),
-        columns=columns,
-        now_row=frame.row_of(now) if frame.starts_at <= now < shown_until else None,
+        label=_("Visits by therapist") if by_therapist else _("Visits by room"),
+        starts_at=frame.starts_at,
+        rows=frame.rows,
+        hours=hours_of(frame, zone),
+        columns=tuple(columns),
+        now_row=row_of_now(frame, now),
     )
+
+
+def spans_of(day: Day) -> list[tuple[dt.datetime, dt.datetime]]:
+    """What the grid of a day must have room for."""
+    return [*day.open_periods, *((block.occupied_from, block.occupied_to) for block in day.blocks)]
+
+
+def hours_of(frame: Frame, zone: ZoneInfo) -> tuple[tuple[int, str], ...]:
+    """The hours beside the grid, each with its row."""
+    return tuple((row, _clock(frame.instant(row), zone)) for row in range(0, frame.rows, ROWS_PER_HOUR))
+
+
+def row_of_now(frame: Frame, now: dt.datetime) -> int | None:
+    """The row of the present, if it is on show."""
+    return frame.row_of(now) if frame.starts_at <= now < frame.instant(frame.rows) else None
 
 
 def list_view(day: Day) -> list[BlockView]:
     """The blocks as rows of a list, by time."""
-    view_of = _viewer(day, None, ZoneInfo(day.timezone))
+    view_of = viewer(day, None, ZoneInfo(day.timezone))
     return [view_of(block) for block in day.blocks]
 
 
-def new_visit_url(day: Day, *, today: dt.date, extra: dict[str, str]) -> str:
-    """Where a visit of this day is booked with nothing chosen yet: at opening time, or today from now on."""
+def new_visit_url(days: Sequence[Day], date: dt.date, *, today: dt.date, extra: dict[str, str]) -> str:
+    """Where a visit is booked with nothing chosen yet: today from now on, or at opening time of ``date``."""
     query = dict(extra)
-    if day.date != today and day.open_periods:
-        opens_at = _clock(day.open_periods[0][0], ZoneInfo(day.timezone))
-        query["starts_at"] = f"{day.date.isoformat()}T{opens_at}"
+    shown = {day.date: day for day in days}
+    if today not in shown and date in shown and shown[date].open_periods:
+        opens_at = _clock(shown[date].open_periods[0][0], ZoneInfo(shown[date].timezone))
+        query["starts_at"] = f"{date.isoformat()}T{opens_at}"
     return "/bookings/new" + (f"?{urlencode(query)}" if query else "")
 
 
-def summary(day: Day) -> dict[str, int]:
-    """How many visits the day has, how many of those customers are here, and how many are over."""
-    visits = {block.booking_id: block for block in day.blocks if block.status not in GIVEN_UP}
+def summary(blocks: Iterable[Block]) -> dict[str, int]:
+    """How many visits there are, how many of those customers are here, and how many visits are over."""
+    visits = {block.booking_id: block for block in blocks if block.status not in GIVEN_UP}
     statuses = [
         "here" if block.status == "in_progress" or (block.arrived and block.status == "confirmed") else block.status
         for block in visits.values()
@@ -133,22 +191,25 @@ def summary(day: Day) -> dict[str, int]:
     return {"visits": len(visits), "here": statuses.count("here"), "completed": statuses.count("completed")}
 
 
-def _column(
+def column_view(
     day: Day,
     column: Column,
+    heading: Heading,
     frame: Frame,
-    zone: ZoneInfo,
     view_of: Callable[[Block], BlockView],
+    *,
     now: dt.datetime,
     can_book: bool,
     extra: dict[str, str],
 ) -> ColumnView:
+    """Lay out one column of ``day`` in its ``frame``; the rest is as for :func:`grid_view`."""
+    zone = ZoneInfo(day.timezone)
     blocks = [block for block in day.blocks if block.column_id == column.id]
     placed: list[tuple[int, BlockView | SlotView | BlockedView]] = [
         (frame.row_of(block.starts_at), view_of(block)) for block in blocks
     ]
     blocked = [one for one in day.blocked if one.column_id == column.id and frame.shows(one.starts_at, one.ends_at)]
-    placed += [(frame.row_of(one.starts_at), _blocked_view(one, column, frame, zone, day.date)) for one in blocked]
+    placed += [(frame.row_of(one.starts_at), _blocked_view(one, heading, frame, zone, day.date)) for one in blocked]
     shifts = dict(day.shifts).get(column.id)
     at_work = day.open_periods if shifts is None else common(day.open_periods, shifts)
     who = "staff_id" if day.by == "therapist" else "resource_id"
@@ -158,7 +219,7 @@ def _column(
     if can_book:
         free_word = _("free")
         taken = [frame.cell(block.occupied_from, block.occupied_to) for block in blocks]
-        taken += [frame.cell(one.starts_at, one.ends_at) for one in blocked]
+        taken += [frame.cell(one.starts_at, one.ends_at) for one in blocked] + frame.missing
         for cell in free_slots(frame, at_work, taken):
             starts_at = frame.instant(cell.row)
             time = _clock(starts_at, zone)
@@ -166,30 +227,28 @@ def _column(
             if not next_time and starts_at >= now:
                 next_time = time
             slot = SlotView(
-                dom_id=f"free-{column.id}-{cell.row}",
+                dom_id=f"free-{heading.key}-{cell.row}",
                 classes=_classes(cell),
                 starts=time,
-                label=f"{time}, {column.name}, {free_word}",
+                label=f"{time}, {heading.name}, {free_word}",
                 url=address + time,
             )
             placed.append((cell.row, slot))
     placed.sort(key=lambda one: one[0])
-    lead, _space, tail = column.name.rpartition(" ") if day.by == "therapist" else ("", "", column.name)
     return ColumnView(
-        id=column.id,
-        name=column.name,
-        lead=lead,
-        tail=tail,
-        count=len(blocks),
+        heading=heading,
         new_url=address + (next_time or new_time or _clock(frame.starts_at, zone)),
+        closed=tuple(_classes(cell) for cell in (*closed_cells(frame, day.open_periods), *frame.missing)),
+        away_url=f"/affected?{who}={column.id}&date={day.date.isoformat()}",
         off=tuple(_classes(cell) for period in day.open_periods for cell in off_cells(frame, period, at_work))
         if shifts is not None
         else (),
+        now_row=row_of_now(frame, now),
         cells=tuple(view for _row, view in placed),
     )
 
 
-def _blocked_view(one: Blocked, column: Column, frame: Frame, zone: ZoneInfo, date: dt.date) -> BlockedView:
+def _blocked_view(one: Blocked, heading: Heading, frame: Frame, zone: ZoneInfo, date: dt.date) -> BlockedView:
     kinds = {
         "leave": _("Leave"),
         "sick": _("Leave"),
@@ -200,15 +259,20 @@ def _blocked_view(one: Blocked, column: Column, frame: Frame, zone: ZoneInfo, da
     }
     words = f"{kinds[one.kind]}: {one.reason}" if one.reason else kinds[one.kind]
     return BlockedView(
-        dom_id=f"block-{one.id}",
+        dom_id=f"block-{one.id}" if heading.key == str(one.column_id) else f"block-{one.id}-{heading.key}",
         classes=_classes(frame.cell(one.starts_at, one.ends_at)),
         blocked=words,
-        label=f"{_clock(one.starts_at, zone)}–{_clock(one.ends_at, zone)}, {column.name}, {words}",
+        label=f"{_clock(one.starts_at, zone)}–{_clock(one.ends_at, zone)}, {heading.name}, {words}",
         url=f"/blocks?date={date.isoformat()}",
     )
 
 
-def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], BlockView]:
+def viewer(
+    day: Day, frame: Frame | None, zone: ZoneInfo, *, date: str = "", movable_since: dt.datetime | None = None
+) -> Callable[[Block], BlockView]:
+    """What makes the view of a block: at its place in ``frame``, if any; where days stand beside one another, with its
+    ``date`` in words. What ends after ``movable_since`` can be dragged, if its status allows it; without it nothing.
+    """
     statuses = {
         "pending": _("Tentative"),
         "confirmed": _("Confirmed"),
@@ -221,15 +285,16 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
     allergy, note = _("Allergy"), _("Note")
 
     def view(block: Block) -> BlockView:
-        flags = tuple((flag, words[flag]) for flag in _flags(block))
+        flags = tuple((flag, words[flag]) for flag in _flags(block, day))
         starts, ends = _clock(block.starts_at, zone), _clock(block.ends_at, zone)
+        until = _clock(block.held_until, zone) if block.held_until else ""
         said = [
-            f"{starts}–{ends}",
+            f"{date}, {starts}–{ends}" if date else f"{starts}–{ends}",
             block.customer_name,
             block.service_name,
             block.staff_name,
             *block.resource_names,
-            statuses[block.status],
+            f"{_('Held until %(time)s', time=until)} · {block.held_by}" if until else statuses[block.status],
             *(word for flag, word in flags if flag not in ("allergy", "note")),
         ]
         if block.allergies:
@@ -244,14 +309,24 @@ def _viewer(day: Day, frame: Frame | None, zone: ZoneInfo) -> Callable[[Block], 
             ends=ends,
             label=", ".join(said),
             flags=flags,
+            held=_("until %(time)s", time=until) if until else "",
+            drag=_drag(block) if movable_since and block.ends_at > movable_since else "",
         )
 
     return view
 
 
+def _drag(block: Block) -> str:
+    if block.status not in ("pending", "confirmed"):
+        return ""
+    return f"{block.item_id}.{block.version}.{(block.starts_at - block.visit_starts_at) // dt.timedelta(minutes=1)}"
+
+
 def flag_words() -> dict[str, str]:
     """What each flag of a block means, in the order of the legend."""
     return {
+        "away": _("Needs another therapist"),
+        "closed": _("Needs another room"),
         "allergy": _("Allergy"),
         "arrived": _("Arrived"),
         "unpaid": _("To pay"),
@@ -265,11 +340,13 @@ def flag_words() -> dict[str, str]:
     }
 
 
-def _flags(block: Block) -> list[str]:
+def _flags(block: Block, day: Day) -> list[str]:
     card = "last" if block.last_session else "card" if block.on_card else None
     return [
         flag
         for flag, holds in (
+            ("away", block.item_id in day.without_therapist),
+            ("closed", block.item_id in day.without_room),
             ("allergy", bool(block.allergies)),
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),

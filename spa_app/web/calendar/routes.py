@@ -1,9 +1,11 @@
-"""/calendar: a day of a branch, by therapist, by room or as a list."""
+"""/calendar: a day of a branch, by therapist, by room or as a list, and the week of one therapist."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from babel.dates import format_interval
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, ngettext
@@ -11,12 +13,14 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
-from spa_app.queries.calendar import By, get_day, get_revision
-from spa_app.web.calendar.drawing import ONE_DAY, Asked, draw
+from spa_app.queries.calendar import By, Day, changes_by_time, get_day, get_revision
+from spa_app.queries.week import DAYS, Week, get_week, monday_of
+from spa_app.web.calendar.drawing import ONE_DAY, ONE_WEEK, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary
 from spa_app.web.calendar.unchanged import note_unchanged
 from spa_app.web.errors import register_way_out
 from spa_app.web.htmx import announce, render
+from spa_app.web.i18n import current_locale
 from spa_app.web.navigation import DESK, EVERYONE
 from spa_app.web.security import current_branch, local_today, roles, signed_in, use_branch
 
@@ -24,16 +28,21 @@ bp = Blueprint("calendar", __name__)
 register_way_out("calendar", "calendar.day")
 
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2100, 12, 31)
-PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "customer_id")
+VIEWS = ("day", "week", "list")
+OF_THE_DAY = {"block": "/blocks", "absence": "/affected"}  # forms in the panel that are about the calendar's date
+PANEL_FIELDS = ("starts_at", "staff_id", "resource_id", "service_id", "minutes", "customer_id")
 NOBODY = -1  # a therapist's login without a therapist behind it: an empty calendar
 
 
 @bp.get("/calendar")
 @roles(*EVERYONE)
 def day() -> ResponseReturnValue:
-    """The calendar: ``date``, ``view`` (day, list), ``by`` (therapist, room), ``branch``; 422 for a date that is none.
+    """The calendar: ``date``, ``view`` (day, week, list), ``by`` (therapist, room), ``branch``; 422 for no date.
 
-    ``booking``, or ``new`` (``walk-in`` for that form) with ``starts_at`` and the like, says what is in the side panel.
+    In the week, ``staff_id`` says whose; a therapist's own otherwise.
+
+    ``booking``, or ``new`` (``walk-in``, ``block``, ``absence`` for those forms) with ``starts_at`` and the like, says
+    what is in the side panel.
     """
     return _answer(asked_for(), "calendar/_main.html")
 
@@ -43,43 +52,66 @@ def day() -> ResponseReturnValue:
 def grid() -> ResponseReturnValue:
     """What changes within the page: 204 while ``revision`` is still the day's, else the fresh grid or list."""
     asked = asked_for()
-    branch = asked.branch
-    snapshot = signed_in().snapshot
-    revision = get_revision(branch.id, asked.date, timezone=branch.timezone, snapshot=snapshot)
-    if request.args.get("revision") == revision:
-        if request.args.get("date"):  # without one, midnight is news
-            note_unchanged(snapshot)
+    known = request.args.get("revision")
+    if known and known == _revision(asked):
+        # Without a date, midnight is news; the end of a hold is, too.
+        if request.args.get("date") and not changes_by_time(**_shown_in(asked)):
+            note_unchanged(signed_in().snapshot)
         return Response(status=204)
     return _answer(asked, "calendar/_changed.html", changed="revision" in request.args)
+
+
+def _revision(asked: Asked) -> str | None:
+    if asked.view == "week" and asked.staff_id is None:
+        return None
+    return get_revision(**_shown_in(asked), snapshot=signed_in().snapshot)
+
+
+def _shown_in(asked: Asked) -> dict[str, Any]:
+    """What the revision is of."""
+    shown = {"branch_id": asked.branch.id, "date": asked.date, "timezone": asked.branch.timezone}
+    if asked.view == "week":
+        shown |= {"date": monday_of(asked.date), "days": DAYS, "only_staff_id": asked.staff_id}
+    return shown
 
 
 def _answer(asked: Asked, partial: str, *, changed: bool = False) -> Response:
     user = signed_in()
     own = user.role == "therapist"
-    shown = get_day(
-        asked.branch.id,
-        asked.date,
-        asked.by,
-        only_staff_id=(user.staff_id or NOBODY) if own else None,
-        with_given_up=asked.view == "list",
-        snapshot=user.snapshot,
-    )
-    counts = summary(shown)
+    shown: Day | Week
+    if asked.view == "week":
+        shown = get_week(asked.branch.id, asked.date, asked.staff_id, snapshot=user.snapshot)
+        if shown.staff is None and asked.staff_id is not None and not own:
+            raise NotFoundError("staff_unknown", N_("There is no such therapist in your branches."))
+        asked = replace(asked, staff_id=shown.staff.id if shown.staff else asked.staff_id)
+    else:
+        shown = get_day(
+            asked.branch.id,
+            asked.date,
+            asked.by,
+            only_staff_id=(user.staff_id or NOBODY) if own else None,
+            with_given_up=asked.view == "list",
+            snapshot=user.snapshot,
+        )
+    counts = summary(shown.blocks)
     if changed:
         announce(ngettext("Calendar updated: %(num)s visit", "Calendar updated: %(num)s visits", counts["visits"]))
     now = clock.now()
     can_book = user.role in DESK
-    new_url = new_visit_url(shown, today=local_today(), extra=asked.booking)
+    days = shown.days if isinstance(shown, Week) else (shown,)
+    new_url = new_visit_url(days, asked.date, today=local_today(), extra=asked.booking_here)
+    dates, heading = _dates(asked)
     return render(
         "calendar/page.html",
         partial,
-        title=f"{_('Calendar')}, {format_date(asked.date, 'medium')}",
+        title=f"{_('Calendar')}, {dates}",
+        heading=heading,
         drawn=draw(shown, asked, now=now, can_book=can_book, can_choose=not own, new_url=new_url),
         asked=asked,
         day=shown,
         now=now,
         today=local_today(),
-        one_day=ONE_DAY,
+        shows_today=local_today() in [one.date for one in days],
         new_url=new_url,
         can_book=can_book,
         can_choose=not own,
@@ -101,9 +133,19 @@ def asked_for() -> Asked:
     if branch is None:
         raise NotFoundError("no_branch", N_("You work in no branch yet. Ask a manager to add you to one."))
     by = "room" if args.get("by") == "room" and signed_in().role != "therapist" else "therapist"
-    # The views to come (week) and misspelt ones show the day.
-    view = "list" if args.get("view") == "list" else "day"
-    return Asked(_date(args.get("date")), view, cast(By, by), branch, extra)
+    view = args.get("view") if args.get("view") in VIEWS else VIEWS[0]
+    return Asked(_date(args.get("date")), str(view), cast(By, by), branch, extra, _therapist(str(view)))
+
+
+def _therapist(view: str) -> int | None:
+    """Whose week it is: a therapist's own, else the one whom the address names."""
+    user = signed_in()
+    if view != "week":
+        return None
+    if user.role == "therapist":
+        return user.staff_id or NOBODY
+    named = request.args.get("staff_id")
+    return _whole(named) if named else None
 
 
 def _date(text: str | None) -> dt.date:
@@ -127,6 +169,15 @@ def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
 
 
+def _dates(asked: Asked) -> tuple[str, str]:
+    """The days on show in few words and in more."""
+    if asked.view != "week":
+        return format_date(asked.date, "medium"), format_date(asked.date, "full")
+    monday = monday_of(asked.date)
+    words = format_interval(monday, monday + ONE_WEEK - ONE_DAY, "yMMMd", locale=current_locale())
+    return words, words
+
+
 def _panel_url(asked: Asked) -> str | None:
     """What the side panel loads, when the address of the page says so."""
     args = request.args
@@ -135,6 +186,8 @@ def _panel_url(asked: Asked) -> str | None:
         return f"/bookings/{booking_id}" if booking_id > 0 else None
     if args.get("new"):
         said: dict[str, Any] = {name: args[name] for name in PANEL_FIELDS if args.get(name)}
+        if args["new"] in OF_THE_DAY:
+            return f"{OF_THE_DAY[args['new']]}?{urlencode({**said, 'date': asked.date.isoformat()})}"
         place = "/walk-ins/new" if args["new"] == "walk-in" else "/bookings/new"
         return f"{place}?{urlencode({**asked.booking, **said})}"
     return None

@@ -4,12 +4,14 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, DateField, EmailField, RadioField, StringField, TelField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
 from spa_app.queries.duplicates import Side
 from spa_app.services.customer_merging import BOTH, FACTS, default_choice
 from spa_app.services.customers import EMAIL_LENGTH, NAME_LENGTH, NOTE_LENGTH
 from spa_app.services.texts import REASON_LENGTH
+from spa_app.web.bookings.forms import IdField
 from spa_app.web.forms import Form
 
 # Why two customers are held to be alike.
@@ -44,6 +46,7 @@ class CustomerForm(Form):
     email = EmailField(_l("E-mail"), [Length(max=EMAIL_LENGTH)], render_kw={"autocomplete": "off"})
     birth_date = DateField(_l("Date of birth"), [Optional()])
     allergies = TextAreaField(_l("Allergies"), [Length(max=NOTE_LENGTH)], render_kw={"rows": 2})
+    preferred_staff_id = IdField(_l("Preferred therapist"), [Optional()])
     note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)], render_kw={"rows": 3})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,6 +63,7 @@ class CustomerForm(Form):
             "birth_date": self.birth_date.data,
             "allergies": self.allergies.data or "",
             "note": self.note.data or "",
+            "preferred_staff_id": self.preferred_staff_id.data,
         }
 
 
@@ -84,9 +88,6 @@ class MergeForm(Form):
 
 
 for _fact in FACTS:
-    _choices = [
-        ("this", _l("this one")),
-        ("other", _l("the other")),
-        *([("both", _l("both"))] if _fact in BOTH else []),
-    ]
-    setattr(MergeForm, _fact, RadioField(FACT_LABELS[_fact], [Optional()], choices=_choices))
+    _words = {"this": _l("this one"), "other": _l("the other"), **({"both": _l("both")} if _fact in BOTH else {})}
+    _field = RadioField(FACT_LABELS[_fact], [Optional()], choices=[SelectChoice(*one) for one in _words.items()])
+    setattr(MergeForm, _fact, _field)

@@ -12,6 +12,7 @@ from spa_app.queries import customers as queries
 from spa_app.queries import treatments
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
+from spa_app.queries.waitlist import list_of_customer
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
@@ -120,11 +121,7 @@ def _refuse(form: CustomerForm, error: InvalidError | ConflictError) -> int:
     return errors.status_of(error)
 
 
-def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
-    return render("customers/new.html", "customers/_new.html", status, title=_("New customer"), form=form)
-
-
-def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: int = 200) -> ResponseReturnValue:
+def _as_it_is(profile: CustomerProfile) -> CustomerForm:
     details = {
         "full_name": profile.full_name,
         "phone": national(profile.phone),
@@ -133,6 +130,27 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         "allergies": profile.allergies,
         "note": profile.note,
     }
+    form = CustomerForm(formdata=None, data=details)
+    form.preferred_staff_id.data = profile.preferred_staff[0] if profile.preferred_staff else None
+    return form
+
+
+def _offer_therapists(form: CustomerForm, chosen: tuple[int, str] | None = None) -> None:
+    """Fill the choice of therapists; ``chosen`` stays on it, also one who has left or works in another branch."""
+    offered = queries.list_therapists(branch.id for branch in signed_in().branches)
+    if chosen and chosen[0] not in dict(offered):
+        offered.append(chosen)
+    form.preferred_staff_id.offer(offered, none=_("Anyone"))
+
+
+def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
+    _offer_therapists(form)
+    return render("customers/new.html", "customers/_new.html", status, title=_("New customer"), form=form)
+
+
+def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: int = 200) -> ResponseReturnValue:
+    form = form or _as_it_is(profile)
+    _offer_therapists(form, profile.preferred_staff)
     plans = treatments.list_plans_for_sale()
     return render(
         "customers/show.html",
@@ -141,8 +159,9 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         title=profile.full_name,
         customer=profile,
         customer_id=profile.id,
-        form=form or CustomerForm(formdata=None, data=details),
+        form=form,
         cards=treatments.list_cards(profile.id),
+        waiting=list_of_customer(profile.id, branch_ids=[branch.id for branch in signed_in().branches]),
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),

@@ -1,13 +1,13 @@
 """Find the invoices of a visit, the void and the credited ones too, without reading all there are.
 
 Revision ID: 0009
-Revises: 0004
+Revises: 0005
 """
 
 from alembic import op
 
 revision = "0009"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -18,7 +18,17 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
-from spa_app.models.schedule import RESOURCE_KINDS, STAFF_KINDS, BlockedTime, BranchException, StaffShift
+from spa_app.models.schedule import (
+    RESOURCE_KINDS,
+    STAFF_KINDS,
+    BlockedTime,
+    BranchException,
+    DraftShift,
+    RosterWeek,
+    ShiftTemplate,
+    ShiftTemplatePeriod,
+    StaffShift,
+)
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
 from spa_app.models.user import ROLES, User, UserBranch
@@ -49,6 +59,7 @@ __all__ = [
     "CustomerMerge",
     "CustomerTreatment",
     "DistinctCustomers",
+    "DraftShift",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",
@@ -63,8 +74,11 @@ __all__ = [
     "RecordAccess",
     "Resource",
     "ResourceType",
+    "RosterWeek",
     "Service",
     "ServiceResource",
+    "ShiftTemplate",
+    "ShiftTemplatePeriod",
     "Staff",
     "StaffShift",
     "StaffSkill",

@@ -2,7 +2,16 @@
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, literal_column, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,10 +22,10 @@ RESOURCE_KINDS = ("closed", "maintenance", "blocked")
 
 
 class StaffShift(Base):
-    """One stretch of work of a therapist on a local date of their home branch; a date may have several.
+    """One published stretch of work of a therapist on a local date of their home branch; a date may have several.
 
-    Who has no shift in a whole week (Monday to Sunday) works whenever the branch is open: a spa that keeps no rosters
-    need not begin to.
+    In a week (Monday to Sunday) whose roster was published these are all the work there is. In any other, who has no
+    shift in the whole week works whenever the branch is open: a spa that keeps no rosters need not begin to.
     """
 
     __tablename__ = "staff_shifts"
@@ -33,6 +42,83 @@ class StaffShift(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     works_on: Mapped[dt.date]
+    starts_at: Mapped[dt.time]
+    ends_at: Mapped[dt.time]
+
+
+class RosterWeek(Base):
+    """A branch's week of which a roster was made; no row: none was ever made.
+
+    What counts are the published shifts (:class:`StaffShift`). While ``has_draft`` there is a plan beside them
+    (:class:`DraftShift`) that nobody but managers sees, and that takes their place when it is published. The row's lock
+    is what two managers who edit one week wait for; it is taken before those of the therapists.
+    """
+
+    __tablename__ = "roster_weeks"
+    __table_args__ = (
+        UniqueConstraint("branch_id", "monday"),
+        CheckConstraint("EXTRACT(isodow FROM monday) = 1", name="monday"),
+        CheckConstraint("has_draft OR published_at IS NOT NULL", name="something"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    monday: Mapped[dt.date]
+    has_draft: Mapped[bool] = mapped_column(server_default=text("true"))
+    published_at: Mapped[dt.datetime | None]
+    published_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class DraftShift(Base):
+    """One stretch of work in the plan of a week. Monday is weekday 0."""
+
+    __tablename__ = "draft_shifts"
+    __table_args__ = (
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint("starts_at < ends_at", name="order"),
+        ExcludeConstraint(
+            ("week_id", "="),
+            ("staff_id", "="),
+            ("weekday", "="),
+            (literal_column("tsrange('2000-01-03'::date + starts_at, '2000-01-03'::date + ends_at)"), "&&"),
+            name="ex_draft_shifts_overlap",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    week_id: Mapped[int] = mapped_column(ForeignKey("roster_weeks.id"))
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    weekday: Mapped[int] = mapped_column(SmallInteger)
+    starts_at: Mapped[dt.time]
+    ends_at: Mapped[dt.time]
+
+
+class ShiftTemplate(Base):
+    """A usual shift of a branch, such as "Early", to be put into a roster."""
+
+    __tablename__ = "shift_templates"
+    __table_args__ = (UniqueConstraint("branch_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    name: Mapped[str]
+
+
+class ShiftTemplatePeriod(Base):
+    """One stretch of a usual shift; a shift that is split has several."""
+
+    __tablename__ = "shift_template_periods"
+    __table_args__ = (
+        CheckConstraint("starts_at < ends_at", name="order"),
+        ExcludeConstraint(
+            ("template_id", "="),
+            (literal_column("tsrange('2000-01-03'::date + starts_at, '2000-01-03'::date + ends_at)"), "&&"),
+            name="ex_shift_template_periods_overlap",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(ForeignKey("shift_templates.id"))
     starts_at: Mapped[dt.time]
     ends_at: Mapped[dt.time]
 

@@ -43,6 +43,7 @@ from spa_app.models import (
     CustomerTreatment,
     Invoice,
     Resource,
+    RosterWeek,
     Service,
     Staff,
     StaffShift,
@@ -321,6 +322,10 @@ def _revision_query(only_one: bool) -> Select[Any]:
                     StaffShift.staff_id.in_(select(Staff.id).where(Staff.branch_id == _BRANCH)),
                     StaffShift.works_on.between(bindparam("monday", type_=Date), bindparam("sunday", type_=Date)),
                 ),
+            ),
+            (
+                (RosterWeek.published_at,),
+                and_(RosterWeek.branch_id == _BRANCH, RosterWeek.monday == bindparam("monday", type_=Date)),
             ),
             (
                 # A blocked time never changes: it is there, or it is not.

@@ -26,6 +26,10 @@ _DAYS = text(
     FROM staff_shifts h JOIN staff s ON s.id = h.staff_id
     WHERE s.branch_id = :branch_id AND works_on BETWEEN :monday AND :sunday AND :by = 'therapist'
     UNION ALL
+    SELECT 'shift', NULL, s.id, monday, NULL, NULL, NULL, NULL, '', ''
+    FROM roster_weeks w JOIN staff s ON s.branch_id = w.branch_id
+    WHERE w.branch_id = :branch_id AND w.monday = :monday AND w.published_at IS NOT NULL AND :by = 'therapist'
+    UNION ALL
     SELECT 'block', x.id, coalesce(s.id, r.id), NULL, NULL, NULL, x.starts_at, x.ends_at, x.kind, x.reason
     FROM blocked_times x LEFT JOIN staff s ON s.id = x.staff_id LEFT JOIN resources r ON r.id = x.resource_id
     WHERE coalesce(s.branch_id, r.branch_id) = :branch_id AND x.starts_at < :ends_at AND x.ends_at > :begins_at
@@ -127,7 +131,7 @@ def _roster_of(date: dt.date, rows: Sequence[Any], timezone: str) -> DayRoster:
         if what in without:
             without[what].add(id_)
             continue
-        # A shift on any day of the week says that on the others they do not work.
+        # A shift on any day of the week, or its published roster, says that on the others they do not work.
         periods = shifts.setdefault(column, []) if what == "shift" else []
         if on != date:
             continue
@@ -147,7 +151,7 @@ def _roster_of(date: dt.date, rows: Sequence[Any], timezone: str) -> DayRoster:
 
 
 def week_of(date: dt.date) -> dict[str, dt.date]:
-    """The Monday and Sunday of a date's week: a therapist with no shift in it works whenever the branch is open."""
+    """The Monday and Sunday of a date's week, by which rosters are made."""
     monday = date - dt.timedelta(days=date.weekday())
     return {"monday": monday, "sunday": monday + dt.timedelta(days=6)}
 

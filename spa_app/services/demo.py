@@ -27,10 +27,11 @@ from spa_app.models import (
     StaffShift,
     StaffSkill,
 )
-from spa_app.services import blocks, bookings, payments, rosters, users, waitlist
+from spa_app.services import blocks, bookings, payments, rosters, shift_templates, users, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.rosters import Cell
 from spa_app.services.transaction import atomic, attempt
 
 # name, minutes, clean-up minutes, price in đồng, type of room
@@ -59,6 +60,11 @@ ROOMS = (
     ("Foot chair 2", "Foot chair"),
     ("Nail table 1", "Nail table"),
     ("Nail table 2", "Nail table"),
+)
+USUAL_SHIFTS = (
+    ("Ca sáng", ((dt.time(8), dt.time(17)),)),
+    ("Ca chiều", ((dt.time(12), dt.time(21)),)),
+    ("Ca gãy", ((dt.time(8), dt.time(12)), (dt.time(16), dt.time(21)))),
 )
 THERAPISTS = ("Nguyễn Thị Hồng", "Trần Minh Anh", "Lê Thu Hà", "Phạm Ngọc Lan", "Võ Thanh Trúc", "Đặng Kim Yến")
 SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô")
@@ -106,7 +112,14 @@ def load_demo_data(*, timezone: str) -> bool:
 
 def _branch(timezone: str) -> Branch:
     branch = Branch(
-        code="Q1", name="Spa Quận 1", timezone=timezone, address="12 Nguyễn Huệ, Quận 1", phone="+842838221234"
+        code="Q1",
+        name="Spa Quận 1",
+        timezone=timezone,
+        address="12 Nguyễn Huệ, Quận 1",
+        phone="+842838221234",
+        late_cancel_policy="fee",
+        late_cancel_fee_bp=5_000,
+        waiver_limit_amount=200_000,
     )
     db.session.add(branch)
     db.session.flush()
@@ -163,19 +176,26 @@ def _people(branch: Branch, services: dict[str, Service]) -> None:
 
 
 def _rosters(branch: Branch) -> None:
-    """Two rotas, from last week to the next; one therapist on leave from the day after tomorrow, one at lunch today."""
+    """Two rotas: last week to the next published, the week after as a draft; one therapist is away, one at lunch."""
+    for name, periods in USUAL_SHIFTS:
+        shift_templates.save_template(branch_id=branch.id, name=name, periods=periods, actor=SYSTEM)
     staff = db.session.execute(select(Staff).order_by(Staff.position)).scalars().all()
     today = clock.today(branch.timezone)
-    monday = today - dt.timedelta(days=today.weekday() + 7)
-    early, late = (dt.time(8), dt.time(17)), (dt.time(12), dt.time(21))
-    for number, one in enumerate(staff):
-        for day in range(21):
-            date = monday + dt.timedelta(days=day)
-            # Everybody has one day off a week, never one of the three that the demo shows.
-            if abs((date - today).days) > 1 and date.weekday() == number % 7:
-                continue
-            shift = early if (number + date.isocalendar().week) % 2 else late
-            rosters.set_shifts(staff_id=one.id, works_on=date, periods=[shift], actor=SYSTEM)
+    monday = today - dt.timedelta(days=today.weekday())
+    for week in range(-1, 3):
+        begins = monday + dt.timedelta(weeks=week)
+        for shift, (_, periods) in enumerate(USUAL_SHIFTS[:2]):
+            cells = [
+                Cell(one.id, weekday)
+                for number, one in enumerate(staff)
+                for weekday in range(7)
+                if (number + begins.isocalendar().week) % 2 == shift
+                # Everybody has one day off a week, never one of the three that the demo shows.
+                and (weekday != number % 7 or abs((begins + dt.timedelta(days=weekday) - today).days) <= 1)
+            ]
+            rosters.plan_cells(branch_id=branch.id, monday=begins, cells=cells, periods=periods, actor=SYSTEM)
+        if week < 2:
+            rosters.publish_week(branch_id=branch.id, monday=begins, actor=SYSTEM)
 
     def at(days: int, hour: int) -> dt.datetime:
         return clock.at_local(today + dt.timedelta(days=days), dt.time(hour), branch.timezone)

@@ -193,8 +193,9 @@ def take_places(
     :func:`availability.score` finds best, ``preferred_staff_id`` (the customer's own wish) first. ``override_hours``
     sets opening hours and shifts aside, nothing else: the caller sees to it that a manager asks.
 
-    What was chosen is read again under the lock, and chosen anew where another desk was faster. A hold that stood there
-    and whose time has passed is ended (:mod:`~spa_app.services.holds`). Raises
+    What was chosen, and the hours it was chosen by, are read again under the lock, and chosen anew where another desk
+    was faster or a manager has just published other shifts. A hold that stood there and whose time has passed is ended
+    (:mod:`~spa_app.services.holds`). Raises
     :class:`InvalidError` for a choice that cannot be, outside opening hours and off shift, and
     :class:`SlotTakenError` naming the busy or blocked interval, its reason and the next free slot.
     """
@@ -211,11 +212,11 @@ def take_places(
     )
     hours = load_hours(branch, first, last, staff_ids)
     visit = Span(starts_at, needs[-1].ends_at)
-    is_open = availability.is_within(visit, hours.opened)
-    if not is_open and not override_hours:
-        raise closed_error(branch, first, hours)
     asked = Asked(needs, tasks, team, branch, override_hours)
     while True:
+        is_open = availability.is_within(visit, hours.opened)
+        if not is_open and not override_hours:
+            raise closed_error(branch, first, hours)
         busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
         facts = make_facts(whole, hours, busy)
         preferred = (preferred_staff_id,) if preferred_staff_id else ()
@@ -238,7 +239,8 @@ def take_places(
             [place.staff_id for place in chosen],
             [one for place in chosen for one in place.resource_ids],
         )
-        if _are_free(tasks, chosen, needs, except_booking_id):
+        chosen_by, hours = hours, load_hours(branch, first, last, staff_ids)
+        if hours == chosen_by and _are_free(tasks, chosen, needs, except_booking_id):
             break
     off_shift = [
         place.staff_id

@@ -66,6 +66,9 @@ _HOURS = text(
     UNION ALL
     SELECT 'shift', staff_id, works_on, starts_at, ends_at, '' FROM staff_shifts
     WHERE staff_id = ANY(:staff) AND works_on BETWEEN :first AND :last
+    UNION ALL
+    SELECT 'roster', NULL, monday, NULL, NULL, '' FROM roster_weeks
+    WHERE branch_id = :branch AND monday BETWEEN :first AND :last AND published_at IS NOT NULL
     ORDER BY 4
     """
 ).bindparams(bindparam("staff", type_=_IDS))
@@ -84,8 +87,8 @@ class Taken:
 class Hours:
     """When the branch is open and its therapists are at work, from a Monday to a Sunday.
 
-    ``reasons``: why the branch keeps other hours, by date. Therapists without a shift in a week are at work in its
-    opening hours.
+    ``reasons``: why the branch keeps other hours, by date. Therapists without a shift in a week whose roster was never
+    published are at work in its opening hours.
     """
 
     opened: list[Span]
@@ -145,6 +148,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
     exceptions: dict[dt.date, list[tuple[dt.time, dt.time]]] = {}
     reasons: dict[dt.date, str] = {}
     shifts: dict[tuple[int, dt.date], list[Span]] = defaultdict(list)
+    published: set[dt.date] = set()
 
     def span(date: dt.date, begins: dt.time, ends: dt.time) -> Span:
         return Span(clock.at_local(date, begins, branch.timezone), clock.at_local(date, ends, branch.timezone))
@@ -152,6 +156,8 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
     for what, id_, date, begins, ends, reason in db.session.execute(_HOURS, values):
         if what == "week":
             week[id_].append((begins, ends))
+        elif what == "roster":
+            published.add(date)
         elif what == "shift":
             shifts[id_, date - dt.timedelta(days=date.weekday())].append(span(date, begins, ends))
         else:
@@ -167,7 +173,7 @@ def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collect
         this_week = [span(day, *hours) for day in days for hours in exceptions.get(day, week[day.weekday()])]
         opened += this_week
         for one, spans in at_work.items():
-            spans += shifts.get((one, begin), this_week)
+            spans += shifts.get((one, begin), [] if begin in published else this_week)
     return Hours(union(opened), {one: union(spans) for one, spans in at_work.items()}, reasons)
 
 

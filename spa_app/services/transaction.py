@@ -28,6 +28,11 @@ Result = TypeVar("Result")
 ATTEMPTS = 5
 OTHER_SLOT = WayOut("choose_slot", N_("Choose another time"))
 
+
+def _changed() -> ConflictError:
+    return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
+
+
 # constraint name → what the user is told. A constraint that is not here is a bug when it fires, and shows as one.
 CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ex_booking_items_staff": lambda: SlotTakenError(
@@ -83,6 +88,15 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         ),
     ),
     "uq_customer_links_pair": lambda: ConflictError("already_linked", N_("These two are linked already.")),
+    "ex_draft_shifts_overlap": _changed,
+    "ex_staff_shifts_overlap": _changed,
+    "uq_shift_templates_branch_id_name": lambda: ConflictError(
+        "name_taken", N_("Something here already has this name."), field="name"
+    ),
+    "uq_resources_branch_id_name": lambda: ConflictError(
+        "name_taken", N_("Something here already has this name."), field="name"
+    ),
+    "uq_services_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
     "uq_users_username": lambda: ConflictError(
         "username_taken", N_("Another user already has this name."), field="username"
     ),
@@ -183,7 +197,7 @@ def _busy() -> ConflictError:
 
 def _as_refusal(error: BaseException) -> DomainError | None:
     if isinstance(error, StaleDataError):
-        return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
+        return _changed()
     if not isinstance(error, DBAPIError):
         return None
     if isinstance(error.orig, (pg.LockNotAvailable, pg.QueryCanceled)):

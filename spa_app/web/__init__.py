@@ -17,6 +17,9 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports
+from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
+from spa_app.web.rosters import routes as rosters
+from spa_app.web.setup import frame as setup
 from spa_app.web.treatments import routes as treatments
 from spa_app.web.waitlist import routes as waitlist
 
@@ -30,7 +33,9 @@ AREAS = (
     health,
     invoices,
     reports,
+    rosters,
     series,
+    setup,
     sheet,
     treatments,
     waitlist,

@@ -22,6 +22,7 @@ RAIL = (
     ),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),
+    ("rosters.week", N_("Roster"), "calendar-clock", EVERYONE, ("rosters",)),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),
     ("setup.index", N_("Set-up"), "settings", MANAGERS, ("setup", "audit")),
 )

@@ -148,6 +148,17 @@ def use_branch(branch_id: int) -> BranchRef:
     raise NotFoundError("not_found", N_("There is no such thing in your branches."))
 
 
+def asked_branch() -> BranchRef:
+    """The branch that the address or the form names as ``branch``, else the chosen one. NotFoundError for another's."""
+    wanted = request.values.get("branch", "")
+    if wanted:
+        return use_branch(int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else -1)
+    branch = current_branch()
+    if branch is None:
+        raise NotFoundError("no_branch", N_("You work in no branch yet. Ask a manager to add you to one."))
+    return branch
+
+
 def local_timezone() -> str:
     """The time zone of the branch that this request is about, else the installation's."""
     branch = current_branch()

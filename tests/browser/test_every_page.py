@@ -8,10 +8,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
-from spa_app.services import billing, bookings
+from spa_app.services import billing, bookings, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
-from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_entry, tomorrow_at
+from spa_app.services.rosters import Cell
+from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, make_entry, tomorrow_at
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -26,6 +27,7 @@ def pages(spa: Spa) -> list[str]:
         make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
     held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
@@ -55,8 +57,36 @@ def pages(spa: Spa) -> list[str]:
         "/reports/payments",
         "/reports/sessions",
         "/reports/owed",
+        "/roster",
+        f"/roster?week={planned}",
+        f"/roster/cell?week={planned}&staff_id={spa.therapists[0]}&weekday=0",
+        f"/roster/publish?week={planned}",
+        "/roster/leave",
+        "/setup/hours",
+        "/setup/special-days",
+        "/setup/policies",
+        "/setup/shifts",
+        "/setup/therapists",
+        f"/setup/therapists/{spa.therapists[0]}",
+        "/setup/rooms",
+        f"/setup/rooms/{spa.rooms[0]}",
+        "/setup/services",
+        f"/setup/services/{spa.facial}",
+        "/setup/branch",
         "/nothing-here",
     ]
+
+
+def _plan_next_week(spa: Spa) -> dt.date:
+    """A draft that leaves a visit off shift."""
+    today = clock.today(TIMEZONE)
+    monday = today + dt.timedelta(days=7 - today.weekday())
+    shift = [(dt.time(8), dt.time(12)), (dt.time(16), dt.time(20))]
+    shift_templates.save_template(branch_id=spa.branch, name="Split", periods=shift, actor=SYSTEM)
+    cells = [Cell(spa.therapists[0], weekday) for weekday in range(5)]
+    rosters.plan_cells(branch_id=spa.branch, monday=monday, cells=cells, periods=shift, actor=SYSTEM)
+    make_booking(spa, starts_at=clock.at_local(monday, dt.time(20), TIMEZONE), customer_id=make_customer())
+    return monday
 
 
 def _faults(page: Page, path: str) -> list[str]:

@@ -14,7 +14,7 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, JobRun, RecordAccess, TreatmentNote
-from spa_app.services import billing, blocks, bookings, payments, rosters
+from spa_app.services import billing, blocks, bookings, payments, rosters, shift_templates
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -126,6 +126,14 @@ def _schedules(spa: factories.Spa) -> None:
         reason="Staff day",
         actor=spa.manager,
     )
+    monday = dt.date(2026, 3, 9)
+    for week in range(2):
+        about = {"branch_id": spa.branch, "monday": monday + dt.timedelta(weeks=week), "actor": spa.manager}
+        halves = [(dt.time(8), dt.time(12)), (dt.time(13), dt.time(17))]
+        rosters.plan_cells(cells=[rosters.Cell(spa.therapists[0], 0)], periods=halves, **about)
+        rosters.publish_week(**about)
+        rosters.plan_cells(cells=[rosters.Cell(spa.therapists[1], 0)], periods=halves, **about)
+        shift_templates.save_template(branch_id=spa.branch, name=f"Split {week}", periods=halves, actor=spa.manager)
     at = factories.tomorrow_at(spa.branch, "12:00")
     for thing in ({"staff_id": spa.therapists[0]}, {"resource_id": spa.rooms[0]}):
         blocks.block_time(

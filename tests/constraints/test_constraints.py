@@ -79,6 +79,8 @@ BREAKING_UPDATES = {
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
+    "ck_draft_shifts_order": "draft_shifts SET ends_at = starts_at",
+    "ck_draft_shifts_weekday": "draft_shifts SET weekday = 7",
     "ck_invoice_lines_kind": "invoice_lines SET kind = 'x'",
     "ck_invoice_lines_quantity": "invoice_lines SET quantity = 0",
     "ck_invoices_credit_note_corrects": "invoices SET corrects_id = id WHERE kind = 'invoice'",
@@ -101,6 +103,8 @@ BREAKING_UPDATES = {
     "ck_plans_validity": "plans SET validity_days = 0",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
+    "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
+    "ck_roster_weeks_something": "roster_weeks SET has_draft = false, published_at = NULL",
     "ck_service_resources_from": "service_resources SET from_minutes = -1, length_minutes = 5",
     "ck_service_resources_length": "service_resources SET length_minutes = 0",
     "ck_service_resources_part_has_length": "service_resources SET from_minutes = 5, length_minutes = NULL",
@@ -109,6 +113,7 @@ BREAKING_UPDATES = {
     "ck_services_duration": "services SET duration_minutes = 0",
     "ck_services_price": "services SET price_amount = -1",
     "ck_services_vat_rate": "services SET vat_rate_bp = -1",
+    "ck_shift_template_periods_order": "shift_template_periods SET ends_at = starts_at",
     "ck_staff_shifts_order": "staff_shifts SET ends_at = starts_at",
     "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
     "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
@@ -129,6 +134,8 @@ BREAKING_UPDATES = {
         "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
         " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
     ),
+    "ex_draft_shifts_overlap": "draft_shifts SET starts_at = '09:00', ends_at = '18:00'",
+    "ex_shift_template_periods_overlap": "shift_template_periods SET starts_at = '09:00', ends_at = '18:00'",
     "ex_staff_shifts_overlap": "staff_shifts SET starts_at = '09:00', ends_at = '18:00'",
     "uq_accounts_code": "accounts SET code = '1'",
     "uq_bookings_live_waitlist_entry": (
@@ -159,6 +166,10 @@ BREAKING_UPDATES = {
     "uq_plans_name": "plans SET name = 'same'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
     "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
+    "uq_roster_weeks_branch_id_monday": (
+        "roster_weeks SET branch_id = (SELECT min(id) FROM branches), monday = '2026-01-05'"
+    ),
+    "uq_shift_templates_branch_id_name": "shift_templates SET name = 'same'",
     "uq_services_name": "services SET name = 'same'",
     "uq_treatment_entries_live_hold": (
         "treatment_entries SET kind = 'hold', sessions = -1, closed_by_id = NULL,"

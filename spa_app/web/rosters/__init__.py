@@ -1,0 +1,1 @@
+"""The roster: who works when, week by week, and who is away."""

@@ -70,9 +70,13 @@ $$
 """
 REDACTION = """
     IF TG_TABLE_NAME = 'audit_log' AND TG_OP = 'UPDATE' THEN
-        IF OLD.entity = 'customer'
-           AND to_jsonb(OLD) - '{before,after,reason}'::text[] = to_jsonb(NEW) - '{before,after,reason}'::text[]
-           AND EXISTS (SELECT FROM customers WHERE id = OLD.entity_id AND anonymised_at IS NOT NULL) THEN
+        IF to_jsonb(OLD) - '{before,after,reason}'::text[] = to_jsonb(NEW) - '{before,after,reason}'::text[]
+           AND EXISTS (
+               SELECT FROM customers WHERE anonymised_at IS NOT NULL AND id = CASE OLD.entity
+                   WHEN 'customer' THEN OLD.entity_id
+                   WHEN 'booking' THEN (SELECT customer_id FROM bookings WHERE id = OLD.entity_id)
+                   WHEN 'waitlist_entry' THEN (SELECT customer_id FROM waitlist_entries WHERE id = OLD.entity_id) END
+           ) THEN
             RETURN NEW;
         END IF;
     END IF;"""

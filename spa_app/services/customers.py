@@ -190,8 +190,6 @@ def lock_two(one_id: int, other_id: int) -> tuple[Customer, Customer]:
 
     Raises :class:`NotFoundError` where one is not there, :class:`InvalidError` for one and the same.
     """
-    if one_id == other_id:
-        raise InvalidError("same_customer", N_("This is one and the same customer."))
     found = {
         customer.id: customer
         for customer in db.session.scalars(
@@ -202,8 +200,10 @@ def lock_two(one_id: int, other_id: int) -> tuple[Customer, Customer]:
             .execution_options(populate_existing=True)
         )
     }
-    if len(found) < 2:
+    if {one_id, other_id} - found.keys():
         raise NotFoundError("not_found", N_("There is no such customer."))
+    if one_id == other_id:
+        raise InvalidError("same_customer", N_("This is one and the same customer."))
     return found[one_id], found[other_id]
 
 

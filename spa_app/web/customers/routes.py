@@ -10,13 +10,15 @@ from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
 from spa_app.queries import treatments
+from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
 from spa_app.queries.waitlist import list_of_customer
+from spa_app.services.customer_records import record_access
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
-from spa_app.web.customers.forms import REASONS, CustomerForm
+from spa_app.web.customers.forms import REASONS, RELATIONS, CustomerForm, TagsForm
 from spa_app.web.filters import phone as national
 from spa_app.web.htmx import redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
@@ -76,8 +78,11 @@ def create() -> ResponseReturnValue:
 @bp.get("/<int:customer_id>")
 @roles(*DESK)
 def show(customer_id: int) -> ResponseReturnValue:
-    """A customer's page."""
-    return _page(require_profile(customer_id))
+    """A customer's page. That their allergies were seen is logged."""
+    profile = require_profile(customer_id)
+    if profile.allergies:
+        record_access(customer_id, "allergies", actor=current_actor())
+    return _page(profile)
 
 
 @bp.post("/<int:customer_id>")
@@ -167,4 +172,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         sell_form=SellForm(plans, formdata=None),
         suspects=list_suspects(profile.id),
         reasons=REASONS,
+        family=list_family(profile.id),
+        relations=RELATIONS,
+        tags_form=TagsForm(formdata=None, data={"tags": ", ".join(profile.tags)}),
     )

@@ -41,10 +41,34 @@ _BEST = f"""
     SELECT DISTINCT ON (first_id, second_id) first_id, second_id, rank, reason
     FROM pair p WHERE {_NOT_DISTINCT} ORDER BY first_id, second_id, rank
 """  # noqa: S608
+# All in groups of equal keys, each one pass over the table: to join it with itself would take many times as long.
+_GROUPS = " UNION ALL ".join(
+    f"SELECT {rank} AS rank, '{reason}' AS reason, array_agg(id) AS ids FROM who"  # noqa: S608 - constants of ours
+    f" WHERE {keys[-1]} IS NOT NULL GROUP BY {', '.join(keys)}"
+    f" HAVING count(*) > 1 AND ({len(keys)} > 1 OR min(length(phone)) < max(length(phone)))"
+    for rank, (reason, keys) in enumerate(
+        (
+            ("name_phone", ("name", "phone")),
+            ("name_birthday", ("name", "birth_date")),
+            ("zero", ("no_zeros",)),
+            ("name_zero", ("name", "no_zeros")),
+            ("name_digit", ("name", "beginning")),
+            ("name_digit", ("name", "ending")),
+        )
+    )
+)
 _LIST = text(
     f"""
-    WITH who AS MATERIALIZED ({_WHO}), one AS (SELECT * FROM who), pair AS ({_PAIRS.format(compared="<")}),
-    best AS ({_BEST} LIMIT :most)
+    WITH who AS MATERIALIZED ({_WHO}), alike AS ({_GROUPS}),
+    pair AS (
+        SELECT a.id AS first_id, b.id AS second_id, g.rank, g.reason
+        FROM alike g CROSS JOIN unnest(g.ids) a (id) CROSS JOIN unnest(g.ids) b (id) WHERE a.id < b.id
+    ), best AS (
+        SELECT DISTINCT ON (first_id, second_id) p.*
+        FROM pair p JOIN customers a ON a.id = first_id JOIN customers b ON b.id = second_id
+        WHERE {_NOT_DISTINCT} AND (p.reason <> 'zero' OR length(a.phone) <> length(b.phone))
+        ORDER BY first_id, second_id, rank LIMIT :most
+    )
     SELECT p.first_id, p.second_id, p.reason, a.full_name, a.phone, a.birth_date, b.full_name, b.phone, b.birth_date,
            count(*) OVER () AS total
     FROM best p JOIN customers a ON a.id = p.first_id JOIN customers b ON b.id = p.second_id

@@ -48,11 +48,13 @@ _FORGET = (
     " before = (SELECT jsonb_object_agg(key, NULL) FROM jsonb_object_keys(before) key),"
     " after = (SELECT jsonb_object_agg(key, NULL) FROM jsonb_object_keys(after) key)"
     " WHERE entity = 'customer' AND entity_id = ANY(:ids)",
-    *(
-        "UPDATE audit_log SET reason = '', before = before - '{note,reason}'::text[], after = after - '{note,reason}'"
-        f"::text[] WHERE entity = '{entity}' AND entity_id IN (SELECT id FROM {table} WHERE customer_id = ANY(:ids))"
-        for entity, table in (("booking", "bookings"), ("waitlist_entry", "waitlist_entries"))
-    ),
+    "UPDATE audit_log SET reason = '', before = before - '{note,reason}'::text[],"
+    " after = after - '{note,reason}'::text[]"
+    " WHERE entity = 'booking' AND entity_id IN (SELECT id FROM bookings WHERE customer_id = ANY(:ids))",
+    "UPDATE audit_log SET reason = '', before = before - '{note,reason}'::text[],"
+    " after = after - '{note,reason}'::text[]"
+    " WHERE entity = 'waitlist_entry'"
+    " AND entity_id IN (SELECT id FROM waitlist_entries WHERE customer_id = ANY(:ids))",
 )
 
 

@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from spa_app.extensions import db
-from spa_app.services import bookings, customer_merging, customer_moves
+from spa_app.models import Customer
+from spa_app.services import anonymising, bookings, customer_merging, customer_moves, scheduling
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.transaction import in_transaction
 from tests import factories
@@ -54,7 +55,10 @@ def test_two_desks_merge_the_same_pair(guards, settings, fresh_database, monkeyp
 
 
 @pytest.mark.parametrize("guarded", ["both", "no trigger", "no locks"])
-def test_merging_and_booking_for_the_one_who_is_merged(guarded, settings, fresh_database, monkeypatch, record_property):
+@pytest.mark.parametrize("act", ["merge", "anonymise"])
+def test_booking_for_one_who_is_merged_or_anonymised(
+    act, guarded, settings, fresh_database, monkeypatch, record_property, tmp_path
+):
     number = 8
     url = fresh_database()
     app = make_app(settings, url, number)
@@ -74,15 +78,26 @@ def test_merging_and_booking_for_the_one_who_is_merged(guarded, settings, fresh_
             )
             for one in staff
         ]
-        merge = partial(customer_merging.merge_customers, spa.customer, other, actor=spa.manager)
-        clients = [partial(in_transaction, client) for client in [merge, *book]]
+        if act == "merge":
+            first = partial(customer_merging.merge_customers, spa.customer, other, actor=spa.manager)
+        else:
+            first = partial(
+                anonymising.anonymise_customer,
+                other,
+                reason="asked",
+                confirmed_name=db.session.get_one(Customer, other).full_name,
+                data_dir=tmp_path,
+                actor=spa.manager,
+            )
+        clients = [partial(in_transaction, client) for client in [first, *book]]
         db.session.remove()
     trigger = ("DROP TRIGGER tr_bookings_live_customer ON bookings",)
     race.take_off(
         {"no trigger": "locks only", "no locks": "constraints only"}.get(guarded, ""), url, trigger, monkeypatch
     )
-    # The merge stops when it has moved what there was; who books meanwhile waits for its lock, or does not.
-    gate = race.stop_after(monkeypatch, customer_moves, "move_rows")
+    # It stops when it has dealt with what there was, and they when they are about to write.
+    where = (customer_moves, "move_rows") if act == "merge" else (anonymising, "_require_settled")
+    gate = race.stop_after(monkeypatch, scheduling, "busy_now", race.stop_after(monkeypatch, *where))
 
     outcomes = race.run(app, url, clients, gate)
 
@@ -90,7 +105,7 @@ def test_merging_and_booking_for_the_one_who_is_merged(guarded, settings, fresh_
         faults = _faults()
         db.engine.dispose()
     said = race.summary(outcomes)
-    record_property("race", ("merge, and book for the one who is merged", guarded, f"{said}; {len(faults)} faults"))
+    record_property("race", (f"{act}, and book for the same customer", guarded, f"{said}; {len(faults)} faults"))
     assert outcomes[0].said == "done"
     if guarded == "both":
         assert faults == []

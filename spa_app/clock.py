@@ -1,5 +1,6 @@
 """The only place that reads the clock. Instants are aware and in UTC; dates belong to a branch's time zone."""
 
+import calendar
 import datetime as dt
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,12 @@ def local_date(instant: dt.datetime, timezone: str) -> dt.date:
 def at_local(date: dt.date, time: dt.time, timezone: str) -> dt.datetime:
     """The instant, in UTC, at which the clocks of ``timezone`` show ``date`` and ``time``."""
     return dt.datetime.combine(date, time, ZoneInfo(timezone)).astimezone(dt.UTC)
+
+
+def add_months(date: dt.date, months: int) -> dt.date:
+    """The same day of a later month, or its last day where that month is too short (31 January + 1 month)."""
+    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
+    return date.replace(year=year, month=month + 1, day=min(date.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def day_bounds(date: dt.date, timezone: str) -> tuple[dt.datetime, dt.datetime]:

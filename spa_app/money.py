@@ -22,22 +22,17 @@ def vat_within(gross: int, rate_bp: int) -> int:
 
 
 def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """Shares of ``amount`` in proportion to ``weights``, adding up exactly (largest remainder, earlier share first).
+    """Shares of ``amount`` in proportion to ``weights``, rounded down; the last one takes what is left.
 
-    All weights zero means equal weights. Raises ``ValueError`` for no weights or a negative one.
+    So a plan's price is spread over its cards (1-product, *Treatment cards*). All weights zero means equal weights.
+    Raises ``ValueError`` for no weights or a negative one.
     """
     if not weights or min(weights) < 0:
         raise ValueError("weights must be given and not negative")
     if not any(weights):
         weights = [1] * len(weights)
-    total = sum(weights)
-    sign = -1 if amount < 0 else 1
-    shares = [abs(amount) * weight // total for weight in weights]
-    remainders = [abs(amount) * weight % total for weight in weights]
-    missing = abs(amount) - sum(shares)
-    for index in sorted(range(len(weights)), key=lambda i: (-remainders[i], i))[:missing]:
-        shares[index] += 1
-    return [sign * share for share in shares]
+    shares = [amount * weight // sum(weights) for weight in weights[:-1]]
+    return [*shares, amount - sum(shares)]
 
 
 def session_value(*, whole: int, spent: int, total_sessions: int, sessions_gone: int, sessions: int = 1) -> int:
@@ -45,11 +40,13 @@ def session_value(*, whole: int, spent: int, total_sessions: int, sessions_gone:
 
     Each session is worth the whole divided by the number sold, rounded down; the last one takes what is left, so the
     card ends at exactly zero (1-product, *Money*). ``spent`` is what was recognised or expired before, and
-    ``sessions_gone`` how many sessions that was.
+    ``sessions_gone`` how many sessions that was. Where sessions without a value were added meanwhile, what is left is
+    shared by all that are left, if that is less.
     """
-    if sessions_gone + sessions == total_sessions:
+    left = total_sessions - sessions_gone
+    if sessions == left:
         return whole - spent
-    return whole // total_sessions * sessions
+    return min(whole // total_sessions, (whole - spent) // left) * sessions
 
 
 def format_money(amount: int, currency: str, locale: str) -> str:

@@ -17,9 +17,9 @@ RULES = {
                        WHERE kind IN ('purchase', 'adjust', 'transfer_in', 'transfer_out', 'refund')), 0) AS total,
                    coalesce(-sum(sessions) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS used,
                    coalesce(-sum(sessions) FILTER (WHERE kind IN ('hold', 'release')), 0) AS held,
-                   coalesce(-sum(sessions) FILTER (WHERE kind = 'expire'), 0) AS expired,
+                   coalesce(-sum(sessions) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired,
                    coalesce(sum(value_amount) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS recognised,
-                   coalesce(sum(value_amount) FILTER (WHERE kind = 'expire'), 0) AS gone
+                   coalesce(sum(value_amount) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS gone
             FROM treatment_entries e WHERE e.treatment_id = c.id) h ON true
         WHERE (c.total_sessions, c.used_sessions, c.held_sessions, c.expired_sessions, c.recognised_amount,
                c.expired_amount) <> (h.total, h.used, h.held, h.expired, h.recognised, h.gone)
@@ -45,7 +45,8 @@ RULES = {
         SELECT e.id, e.value_amount, l.amount FROM treatment_entries e
         LEFT JOIN journal_entries j ON j.treatment_entry_id = e.id
         LEFT JOIN journal_lines l ON l.entry_id = j.id AND l.account_id = 2110
-        WHERE e.kind IN ('punch', 'unpunch', 'forfeit', 'expire') AND e.value_amount <> coalesce(l.amount, 0)""",
+        WHERE e.kind IN ('punch', 'unpunch', 'forfeit', 'expire', 'reactivate')
+          AND e.value_amount <> coalesce(l.amount, 0)""",
     "an invoice is not its lines and payments": """
         SELECT i.id FROM invoices i
         WHERE i.total_amount <> (SELECT coalesce(sum(amount), 0) FROM invoice_lines WHERE invoice_id = i.id)
@@ -71,6 +72,7 @@ RULES = {
         SELECT m.method FROM (VALUES ('cash', 1110), ('card', 1120), ('bank_transfer', 1130), ('e_wallet', 1140))
             AS m (method, account)
         WHERE (SELECT coalesce(sum(amount), 0) FROM payments p WHERE p.method = m.method)
+           - (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.method = m.method)
            <> (SELECT coalesce(sum(amount), 0) FROM journal_lines l WHERE l.account_id = m.account)""",
     "a customer's store credit is not what the ledger says": """
         SELECT c.id, c.credit_amount FROM customers c WHERE c.credit_amount <> (
@@ -128,13 +130,74 @@ RULES = {
         SELECT e.id FROM treatment_entries e JOIN booking_items t ON t.id = e.booking_item_id
         WHERE e.treatment_id IS DISTINCT FROM t.treatment_id AND e.closed_by_id IS NULL
           AND e.kind IN ('hold', 'punch')""",
+    "sessions or value got lost, or doubled, in a transfer": """
+        SELECT o.id, i.id FROM treatment_entries o FULL JOIN treatment_entries i ON i.counterpart_id = o.id
+        WHERE (o.kind = 'transfer_out' OR i.kind = 'transfer_in')
+          AND (coalesce(o.sessions, 0) + coalesce(i.sessions, 0) <> 0
+               OR coalesce(o.value_amount, 0) + coalesce(i.value_amount, 0) <> 0 OR o.treatment_id = i.treatment_id)""",
+    "what left a card otherwise is not what the ledger says": """
+        SELECT e.id, e.kind, e.value_amount FROM treatment_entries e
+        JOIN customer_treatments c ON c.id = e.treatment_id
+        WHERE e.kind IN ('transfer_out', 'transfer_in', 'adjust', 'share', 'unshare', 'extend', 'freeze', 'unfreeze')
+          AND e.value_amount <> coalesce((
+              SELECT sum(l.amount) FROM journal_lines l JOIN journal_entries j ON j.id = l.entry_id
+              WHERE j.treatment_entry_id = coalesce(e.counterpart_id, e.id) AND l.treatment_id = c.id), 0)""",
+    "a price lot is not what its sale put into it": """
+        SELECT n.id FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
+        WHERE n.kind = 'plan' AND i.status <> 'void' AND n.amount - n.vat_amount <> (
+            SELECT coalesce(sum(c.deferred_amount), 0) + coalesce(sum(r.amount), 0) FROM customer_treatments c
+            LEFT JOIN LATERAL (SELECT sum(value_amount) AS amount FROM treatment_entries
+                               WHERE treatment_id = c.id AND kind = 'refund') r ON true
+            WHERE c.invoice_line_id = n.id)""",
+    "more came back for a sale than was paid for it": """
+        SELECT i.id FROM invoices i WHERE i.kind = 'invoice'
+          AND i.paid_amount < (
+              SELECT coalesce(sum(-n.total_amount), 0) FROM invoices n
+              WHERE n.corrects_id = i.id AND n.treatment_id IS NOT NULL AND n.status <> 'void')""",
+    "a card is frozen or not, and its history says otherwise": """
+        SELECT c.id FROM customer_treatments c WHERE (c.frozen_on IS NOT NULL) <> coalesce((
+            SELECT kind = 'freeze' FROM treatment_entries WHERE treatment_id = c.id AND kind IN ('freeze', 'unfreeze')
+            ORDER BY id DESC LIMIT 1), false)""",
+    "a session was reserved on a frozen card, or frozen while it was": """
+        SELECT f.treatment_id, f.id FROM treatment_entries f
+        LEFT JOIN LATERAL (SELECT min(id) AS id FROM treatment_entries
+                           WHERE treatment_id = f.treatment_id AND kind = 'unfreeze' AND id > f.id) u ON true
+        WHERE f.kind = 'freeze' AND (
+            (SELECT coalesce(sum(sessions), 0) FROM treatment_entries h
+             WHERE h.treatment_id = f.treatment_id AND h.kind IN ('hold', 'release') AND h.id < f.id) <> 0
+            OR EXISTS (SELECT FROM treatment_entries h
+                       WHERE h.treatment_id = f.treatment_id AND h.kind = 'hold' AND h.id > f.id
+                         AND h.id < coalesce(u.id, h.id + 1)
+                         AND NOT EXISTS (
+                             SELECT FROM treatment_entries b WHERE b.kind = 'unpunch'
+                             AND b.booking_item_id = h.booking_item_id AND b.created_at = h.created_at)))""",
+    "more of a card is used than is shared": """
+        SELECT c.id, b.customer_id FROM customer_treatments c
+        JOIN treatment_entries e ON e.treatment_id = c.id AND e.kind IN ('hold', 'punch', 'forfeit')
+             AND e.closed_by_id IS NULL
+        JOIN booking_items t ON t.id = e.booking_item_id
+        JOIN bookings b ON b.id = t.booking_id AND b.customer_id <> c.customer_id
+        LEFT JOIN treatment_shares s ON s.treatment_id = c.id AND s.customer_id = b.customer_id
+        GROUP BY c.id, b.customer_id
+        HAVING count(s.id) = 0
+            OR count(DISTINCT e.id) > coalesce(min(s.session_limit) FILTER (WHERE s.ended_by_id IS NULL), 30000)""",
+    "a refunded card still holds a session, or what was handed out is not what was credited": """
+        SELECT c.id FROM customer_treatments c WHERE c.cancelled_at IS NOT NULL
+            AND (c.held_sessions <> 0 OR c.deferred_amount <> c.recognised_amount + c.expired_amount)
+        UNION ALL SELECT p.id FROM payouts p JOIN invoices n ON n.id = p.invoice_id
+        WHERE n.treatment_id IS NULL OR n.status = 'void' OR p.amount > -n.total_amount""",
     "a therapist is in two places": """
         SELECT a.id, b.id FROM booking_items a JOIN booking_items b ON a.id < b.id AND a.staff_id = b.staff_id
             AND a.occupies AND b.occupies AND a.occupied && b.occupied""",
     "a room is taken twice": """
-        SELECT a.booking_item_id, b.booking_item_id FROM booking_item_resources a JOIN booking_item_resources b
-            ON a.booking_item_id < b.booking_item_id AND a.resource_id = b.resource_id
-            AND a.occupies AND b.occupies AND a.occupied && b.occupied""",
+        SELECT a.booking_item_id, b.booking_item_id FROM booking_item_resources a
+        JOIN booking_item_resources b ON a.booking_item_id < b.booking_item_id AND a.resource_id = b.resource_id
+            AND a.occupies AND b.occupies AND a.occupied && b.occupied
+            AND (a.party_id IS DISTINCT FROM b.party_id OR a.party_id IS NULL OR a.place = b.place)""",
+    "somebody lies in a room that they do not belong into": """
+        SELECT r.booking_item_id FROM booking_item_resources r JOIN booking_items i ON i.id = r.booking_item_id
+        JOIN bookings b ON b.id = i.booking_id JOIN resources o ON o.id = r.resource_id
+        WHERE r.party_id IS DISTINCT FROM b.party_id OR (r.occupies AND r.place > o.places)""",
     "a room is held at another time than its visit's": """
         SELECT r.booking_item_id, r.resource_id FROM booking_item_resources r
         JOIN booking_items i ON i.id = r.booking_item_id WHERE NOT i.occupied @> r.occupied""",
@@ -153,7 +216,8 @@ RULES = {
 }
 
 STATUSES = """
-    SELECT c.id, c.status, c.cancelled_at, c.frozen_on, c.used_sessions = c.total_sessions, c.expiry_date, b.timezone,
+    SELECT c.id, c.status, c.cancelled_at, c.frozen_on, c.used_sessions = c.total_sessions,
+           coalesce(c.expiry_date, '9999-12-31'), b.timezone,
            c.expired_sessions > 0
     FROM customer_treatments c JOIN branches b ON b.id = c.branch_id ORDER BY c.id"""
 

@@ -139,9 +139,10 @@ def make_resource_type(name: str | None = None, kind: str = "room") -> int:
     return _add(ResourceType(name=name or f"Type {next(_serial)}", kind=kind))
 
 
-def make_room(branch_id: int, type_id: int, name: str | None = None) -> int:
-    """A room (or machine) of a type."""
-    return _add(Resource(branch_id=branch_id, type_id=type_id, name=name or f"Room {next(_serial)}"))
+def make_room(branch_id: int, type_id: int, name: str | None = None, *, places: int = 1) -> int:
+    """A room (or machine) of a type, with places for so many who come together."""
+    name = name or f"Room {next(_serial)}"
+    return _add(Resource(branch_id=branch_id, type_id=type_id, name=name, places=places))
 
 
 def make_service(
@@ -182,16 +183,26 @@ def make_plan(
     items: Sequence[tuple[int | None, int]],
     *,
     price: int = 1_000_000,
-    days: int = 365,
+    days: int | None = 365,
+    months: int | None = None,
+    from_first_visit: bool = False,
+    bonus: int = 0,
     vat_rate_bp: int = 800,
     name: str | None = None,
 ) -> int:
-    """A plan of ``(service id or None, sessions)``."""
+    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months."""
     plan = _add(
-        Plan(name=name or f"Plan {next(_serial)}", price_amount=price, vat_rate_bp=vat_rate_bp, validity_days=days)
+        Plan(
+            name=name or f"Plan {next(_serial)}",
+            price_amount=price,
+            vat_rate_bp=vat_rate_bp,
+            validity_days=None if months else days,
+            validity_months=months,
+            from_first_visit=from_first_visit,
+        )
     )
     for service_id, sessions in items:
-        _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions))
+        _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
     return plan
 
 
@@ -305,6 +316,31 @@ def make_booking(
     if status == "no_show":
         bookings.mark_no_show(booking, actor=actor)
     return booking
+
+
+def make_party(
+    spa: Spa,
+    *guests: bookings.Guest,
+    starts_at: dt.datetime | None = None,
+    status: str = "confirmed",
+    actor: Actor = SYSTEM,
+) -> list[int]:
+    """The visits of customers who come together; a facial each for the spa's customer and a new one, unless told."""
+    if not guests:
+        customers = (spa.customer, make_customer("Vũ Lan"))
+        guests = tuple(bookings.Guest(one, [ItemRequest(spa.facial)]) for one in customers)
+    visits = bookings.book_party(
+        guests,
+        branch_id=spa.branch,
+        starts_at=starts_at or this_minute(),
+        actor=actor,
+        tentative=status == "pending",
+    )
+    if status in ("in_progress", "completed"):
+        bookings.start_party(visits[0], actor=actor)
+    if status == "completed":
+        bookings.complete_party(visits[0], actor=actor)
+    return visits
 
 
 def make_entry(

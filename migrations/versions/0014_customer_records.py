@@ -1,7 +1,7 @@
 """Merge, link and anonymise customers; keep treatment notes, files, and who looked at them.
 
 Revision ID: 0014
-Revises: 0009
+Revises: 0007
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0014"
-down_revision = "0009"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -1,8 +1,8 @@
 """What is stored, one module per aggregate."""
 
 from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
-from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment
-from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource
+from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
+from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
@@ -30,7 +30,7 @@ from spa_app.models.schedule import (
     StaffShift,
 )
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
-from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, derive_status
+from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
@@ -68,7 +68,9 @@ __all__ = [
     "JournalEntry",
     "JournalLine",
     "OutboxMessage",
+    "Party",
     "Payment",
+    "Payout",
     "Plan",
     "PlanItem",
     "RecordAccess",
@@ -84,9 +86,11 @@ __all__ = [
     "StaffSkill",
     "TreatmentEntry",
     "TreatmentNote",
+    "TreatmentShare",
     "User",
     "UserBranch",
     "WaitlistEntry",
     "WaitlistService",
     "derive_status",
+    "valid_through",
 ]

@@ -23,7 +23,9 @@ class InvoiceCounter(Base):
 class Invoice(Base):
     """An issued invoice or credit note. Once issued only its payments and its status change (a trigger holds that).
 
-    A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was.
+    A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was. One
+    with a ``treatment_id`` gives back what is left of that card, which alone may be without an invoice (an imported
+    one).
     """
 
     __tablename__ = "invoices"
@@ -39,8 +41,13 @@ class Invoice(Base):
             " ELSE paid_amount = 0 END",
             name="status_follows_payments",
         ),
-        CheckConstraint("(kind = 'credit_note') = (corrects_id IS NOT NULL)", name="credit_note_corrects"),
-        CheckConstraint("kind = 'invoice' OR total_amount < 0", name="credit_note_negative"),
+        CheckConstraint(
+            "CASE kind WHEN 'credit_note' THEN num_nonnulls(corrects_id, treatment_id) > 0"
+            " ELSE corrects_id IS NULL END",
+            name="credit_note_corrects",
+        ),
+        CheckConstraint("kind = 'invoice' OR total_amount <= 0", name="credit_note_negative"),
+        CheckConstraint("treatment_id IS NULL OR kind = 'credit_note'", name="card_refund"),
         CheckConstraint("(status = 'void') = (voided_at IS NOT NULL)", name="void"),
         Index(
             "uq_invoices_live_booking",
@@ -48,7 +55,8 @@ class Invoice(Base):
             unique=True,
             postgresql_where=text("kind = 'invoice' AND status <> 'void' AND NOT is_credited"),
         ),
-        Index("uq_invoices_corrects_id", "corrects_id", unique=True),
+        Index("uq_invoices_corrects_id", "corrects_id", unique=True, postgresql_where=text("treatment_id IS NULL")),
+        Index("ix_invoices_refunded", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
         Index("ix_invoices_booking_id", "booking_id"),
         Index("ix_invoices_customer_id", "customer_id", "issued_at"),
         Index("ix_invoices_branch_id_issued_at", "branch_id", "issued_at"),
@@ -66,6 +74,8 @@ class Invoice(Base):
     paid_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_credited: Mapped[bool] = mapped_column(server_default=text("false"))
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
+    # use_alter: cards point at the line that sold them, and lines at their invoice
+    treatment_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id", use_alter=True))
     reason: Mapped[str] = mapped_column(server_default="")
     issued_at: Mapped[dt.datetime]
     voided_at: Mapped[dt.datetime | None]
@@ -124,4 +134,26 @@ class Payment(Base):
     tendered_amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class Payout(Base):
+    """Store credit of a credit note, handed out as money; append-only."""
+
+    __tablename__ = "payouts"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("method IN ('cash', 'bank_transfer')", name="method"),
+        CheckConstraint("method <> 'bank_transfer' OR reference <> ''", name="reference"),
+        Index("uq_payouts_invoice_id", "invoice_id", unique=True),
+        Index("ix_payouts_branch_id_given_at", "branch_id", "given_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
+    method: Mapped[str]
+    amount: Mapped[int]
+    reference: Mapped[str] = mapped_column(server_default="")
+    given_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

@@ -13,7 +13,8 @@ class Branch(Base):
     """One spa. Dates on its cards and reports are dates of its ``timezone``.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
-    policy takes up to ``waiver_limit_amount``; above it a manager decides.
+    policy takes up to ``waiver_limit_amount``, and extend a card by
+    ``extend_limit_days`` in all; above it a manager decides.
     """
 
     __tablename__ = "branches"
@@ -35,6 +36,7 @@ class Branch(Base):
         CheckConstraint("no_show_fee_amount > 0", name="no_show_fee_amount"),
         CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
+        CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -51,6 +53,7 @@ class Branch(Base):
     no_show_fee_bp: Mapped[int | None] = mapped_column(SmallInteger)
     no_show_fee_amount: Mapped[int | None]
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

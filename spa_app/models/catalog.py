@@ -50,7 +50,10 @@ class ServiceResource(Base):
 
 
 class Plan(Base):
-    """A package for sale. Its price, with VAT, is shared among its items by their list prices."""
+    """A package for sale. Its price, with VAT, is shared among its items by their list prices.
+
+    Its cards are valid for so many days or months, from the day of the purchase or ``from_first_visit``.
+    """
 
     __tablename__ = "plans"
     __table_args__ = (
@@ -58,18 +61,22 @@ class Plan(Base):
         CheckConstraint("price_amount >= 0", name="price"),
         CheckConstraint("vat_rate_bp BETWEEN 0 AND 10000", name="vat_rate"),
         CheckConstraint("validity_days BETWEEN 1 AND 3650", name="validity"),
+        CheckConstraint("validity_months BETWEEN 1 AND 120", name="validity_months"),
+        CheckConstraint("num_nonnulls(validity_days, validity_months) = 1", name="validity_unit"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     price_amount: Mapped[int]
     vat_rate_bp: Mapped[int] = mapped_column(SmallInteger)
-    validity_days: Mapped[int] = mapped_column(SmallInteger)
+    validity_days: Mapped[int | None] = mapped_column(SmallInteger)
+    validity_months: Mapped[int | None] = mapped_column(SmallInteger)
+    from_first_visit: Mapped[bool] = mapped_column(server_default=text("false"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
 class PlanItem(Base):
-    """So many sessions of one service in a plan; of any service where ``service_id`` is empty."""
+    """So many sessions of one service in a plan, bonus ones on top; of any service where ``service_id`` is empty."""
 
     __tablename__ = "plan_items"
     __table_args__ = (
@@ -77,9 +84,11 @@ class PlanItem(Base):
             "uq_plan_items_plan_id_service_id", "plan_id", "service_id", unique=True, postgresql_nulls_not_distinct=True
         ),
         CheckConstraint("sessions BETWEEN 1 AND 1000", name="sessions"),
+        CheckConstraint("bonus_sessions BETWEEN 0 AND 1000", name="bonus"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"))
     service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
     sessions: Mapped[int] = mapped_column(SmallInteger)
+    bonus_sessions: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))

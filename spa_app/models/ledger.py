@@ -31,6 +31,7 @@ class JournalEntry(Base):
         CheckConstraint(
             "event IN ('visit_invoiced', 'plan_sold', 'payment_taken', 'session_recognised', 'session_returned',"
             " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged',"
+            " 'sessions_transferred', 'sessions_reactivated', 'card_refunded', 'refund_withdrawn', 'credit_paid_out',"
             " 'credit_moved')",
             name="event",
         ),

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueC
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
+from spa_app import clock
 from spa_app.extensions import Base
 
 
@@ -15,7 +16,9 @@ class CustomerTreatment(Base):
     Counters are caches of :class:`TreatmentEntry` and the amounts caches of the ledger; the database bounds both and
     ``flask reconcile`` recomputes them. ``deferred_amount`` is what the sessions were sold for without VAT; owed is
     ``deferred_amount - recognised_amount - expired_amount``. ``branch_id`` is where it was sold; the card is valid
-    through ``expiry_date`` by that branch's clocks.
+    through ``expiry_date`` by that branch's clocks. One whose validity begins with its first visit has no date until
+    then, and keeps its own ``validity_days`` or ``validity_months``. ``origin_id`` is the card that its sessions were
+    transferred from; the price lot, ``invoice_line_id``, comes along.
     """
 
     __tablename__ = "customer_treatments"
@@ -28,10 +31,18 @@ class CustomerTreatment(Base):
         CheckConstraint("deferred_amount >= 0", name="deferred_not_negative"),
         CheckConstraint("recognised_amount >= 0 AND expired_amount >= 0", name="spent_not_negative"),
         CheckConstraint("recognised_amount + expired_amount <= deferred_amount", name="value_within_deferred"),
+        CheckConstraint("validity_days BETWEEN 1 AND 3650", name="validity_days"),
+        CheckConstraint("validity_months BETWEEN 1 AND 120", name="validity_months"),
+        CheckConstraint(
+            "num_nonnulls(validity_days, validity_months) < 2"
+            " AND num_nonnulls(expiry_date, validity_days, validity_months) > 0",
+            name="validity_unit",
+        ),
         CheckConstraint("status IN ('active', 'completed', 'expired', 'frozen', 'cancelled')", name="status"),
         UniqueConstraint("import_ref"),
         Index("ix_customer_treatments_customer_id", "customer_id"),
         Index("ix_customer_treatments_invoice_line_id", "invoice_line_id"),
+        Index("ix_customer_treatments_origin_id", "origin_id", postgresql_where=text("origin_id IS NOT NULL")),
         Index(
             "ix_customer_treatments_due",
             "branch_id",
@@ -46,6 +57,7 @@ class CustomerTreatment(Base):
     service_id: Mapped[int | None] = mapped_column(ForeignKey("services.id"))
     plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
     invoice_line_id: Mapped[int | None] = mapped_column(ForeignKey("invoice_lines.id"))
+    origin_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id"))
     import_ref: Mapped[str | None]
     total_sessions: Mapped[int] = mapped_column(SmallInteger)
     used_sessions: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -54,7 +66,9 @@ class CustomerTreatment(Base):
     deferred_amount: Mapped[int]
     recognised_amount: Mapped[int] = mapped_column(server_default=text("0"))
     expired_amount: Mapped[int] = mapped_column(server_default=text("0"))
-    expiry_date: Mapped[dt.date]
+    expiry_date: Mapped[dt.date | None]
+    validity_days: Mapped[int | None] = mapped_column(SmallInteger)
+    validity_months: Mapped[int | None] = mapped_column(SmallInteger)
     frozen_on: Mapped[dt.date | None]
     cancelled_at: Mapped[dt.datetime | None]
     status: Mapped[str] = mapped_column(server_default="active")
@@ -74,30 +88,40 @@ class CustomerTreatment(Base):
 class TreatmentEntry(Base):
     """One change of a card, never edited. ``sessions`` is what the change does to the free sessions.
 
-    ``used = -sum(punch, unpunch, forfeit)``, ``held = -sum(hold, release)``, ``expired = -sum(expire)``, and
-    ``total = sum(purchase, adjust, transfer_in, transfer_out, refund)``. ``value_amount`` is what left the liability
-    with it (negative: what came back), in minor units without VAT. A hold is closed, and a punch taken back, by the
-    entry that ``closed_by_id`` names: the one column that may still be filled in, once.
+    ``used = -sum(punch, unpunch, forfeit)``, ``held = -sum(hold, release)``,
+    ``expired = -sum(expire, reactivate)``, and ``total = sum(purchase, adjust, transfer_in, transfer_out, refund)``.
+    ``value_amount`` is what left the card's liability with it (negative: what came back), in minor units without VAT.
+    ``days`` is by how much the expiry moved. A refund that is withdrawn is one with its sign turned round, and a
+    transfer_in names in ``counterpart_id`` the transfer_out that it answers. A hold is closed, and a punch or refund
+    taken back, by the entry that ``closed_by_id`` names: the one column that may still be filled in, once.
     """
 
     __tablename__ = "treatment_entries"
     __table_args__ = (
         CheckConstraint(
             "kind IN ('purchase', 'hold', 'release', 'punch', 'unpunch', 'forfeit', 'expire', 'adjust', 'extend',"
-            " 'freeze', 'unfreeze', 'transfer_in', 'transfer_out', 'refund')",
+            " 'freeze', 'unfreeze', 'transfer_in', 'transfer_out', 'refund', 'reactivate', 'share', 'unshare')",
             name="kind",
         ),
         CheckConstraint(
-            "CASE WHEN kind IN ('purchase', 'transfer_in') THEN sessions > 0"
+            "CASE WHEN kind IN ('purchase', 'transfer_in', 'reactivate') THEN sessions > 0"
             " WHEN kind IN ('release', 'unpunch') THEN sessions = 1"
             " WHEN kind IN ('hold', 'punch', 'forfeit') THEN sessions = -1"
             " WHEN kind IN ('expire', 'transfer_out') THEN sessions < 0"
-            " WHEN kind IN ('extend', 'freeze', 'unfreeze') THEN sessions = 0"
-            " WHEN kind = 'refund' THEN sessions <= 0 ELSE sessions <> 0 END",
+            " WHEN kind IN ('extend', 'freeze', 'unfreeze', 'share', 'unshare') THEN sessions = 0"
+            " ELSE kind = 'refund' OR sessions <> 0 END",
             name="sign",
         ),
         CheckConstraint(
             "kind NOT IN ('hold', 'release', 'punch', 'unpunch') OR booking_item_id IS NOT NULL", name="visit_named"
+        ),
+        CheckConstraint("(kind IN ('extend', 'unfreeze', 'reactivate')) = (days IS NOT NULL)", name="days"),
+        CheckConstraint("(kind = 'transfer_in') = (counterpart_id IS NOT NULL)", name="counterpart"),
+        Index(
+            "uq_treatment_entries_counterpart_id",
+            "counterpart_id",
+            unique=True,
+            postgresql_where=text("counterpart_id IS NOT NULL"),
         ),
         Index(
             "uq_treatment_entries_live_punch",
@@ -121,11 +145,45 @@ class TreatmentEntry(Base):
     kind: Mapped[str]
     sessions: Mapped[int] = mapped_column(SmallInteger)
     value_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    days: Mapped[int | None] = mapped_column(SmallInteger)
+    counterpart_id: Mapped[int | None] = mapped_column(ForeignKey("treatment_entries.id"))
     booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id"))
     closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("treatment_entries.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+def valid_through(date: dt.date, days: int | None, months: int | None) -> dt.date:
+    """The last day of a validity of so many days, or months, that begins on ``date``."""
+    return date + dt.timedelta(days=days) if days is not None else clock.add_months(date, months or 0)
+
+
+class TreatmentShare(Base):
+    """Who else may book on a card, until the entry ``ended_by_id``: ``session_limit`` sessions in all, or any free one.
+
+    How many of them are used follows from the holds and punches of that customer's visits.
+    """
+
+    __tablename__ = "treatment_shares"
+    __table_args__ = (
+        CheckConstraint("session_limit BETWEEN 1 AND 1000", name="limit"),
+        Index(
+            "uq_treatment_shares_live",
+            "treatment_id",
+            "customer_id",
+            unique=True,
+            postgresql_where=text("ended_by_id IS NULL"),
+        ),
+        Index("ix_treatment_shares_customer_id", "customer_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    treatment_id: Mapped[int] = mapped_column(ForeignKey("customer_treatments.id"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    session_limit: Mapped[int | None] = mapped_column(SmallInteger)
+    entry_id: Mapped[int] = mapped_column(ForeignKey("treatment_entries.id"))
+    ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("treatment_entries.id"))
 
 
 def derive_status(card: CustomerTreatment, today: dt.date) -> str:
@@ -136,4 +194,5 @@ def derive_status(card: CustomerTreatment, today: dt.date) -> str:
         return "frozen"
     if card.used_sessions == card.total_sessions:
         return "completed"
-    return "expired" if card.expiry_date < today or card.expired_sessions else "active"
+    is_over = card.expiry_date is not None and card.expiry_date < today
+    return "expired" if is_over or card.expired_sessions else "active"

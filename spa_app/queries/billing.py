@@ -71,7 +71,7 @@ class SlipLine:
     sessions: int
     left: int
     held: int
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: begins with the first visit
     is_forfeited: bool = False
 
 
@@ -364,7 +364,11 @@ def _sold(invoice_id: int) -> tuple[SlipLine, ...]:
         select(CustomerTreatment, Service.name)
         .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
         .outerjoin(Service, Service.id == CustomerTreatment.service_id)
-        .where(InvoiceLine.invoice_id == invoice_id, CustomerTreatment.cancelled_at.is_(None))
+        .where(
+            InvoiceLine.invoice_id == invoice_id,
+            CustomerTreatment.cancelled_at.is_(None),
+            CustomerTreatment.origin_id.is_(None),
+        )
         .order_by(CustomerTreatment.id)
     )
     return tuple(_slip_line(card, service, card.total_sessions) for card, service in rows)

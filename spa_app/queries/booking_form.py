@@ -6,11 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import BigInteger, Select, bindparam, func, select
+from sqlalchemy import BigInteger, Select, bindparam, case, func, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from spa_app.extensions import db
-from spa_app.models import CustomerTreatment, Resource, Service, ServiceResource, Staff, StaffSkill
+from spa_app.models import (
+    Booking,
+    BookingItem,
+    Customer,
+    CustomerTreatment,
+    Resource,
+    Service,
+    ServiceResource,
+    Staff,
+    StaffSkill,
+    TreatmentEntry,
+    TreatmentShare,
+)
 
 
 @dataclass(frozen=True)
@@ -66,17 +78,23 @@ class Choices:
 
 @dataclass(frozen=True)
 class CardChoice:
-    """A customer's card that is neither cancelled, frozen nor used up."""
+    """A card that can pay: neither cancelled, frozen nor used up, the customer's own or shared with them.
+
+    ``free`` is what is free for this customer; ``owner`` is whose it is, None for the customer's own.
+    """
 
     id: int
     service_id: int | None
     service_name: str | None  # None: good for any service
     free: int
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: its validity begins with the first visit
+    owner: str | None = None
 
     def fits(self, service_id: int | None, visit_on: dt.date) -> bool:
         """Whether it covers the service and is still valid on the visit's local date."""
-        return service_id is not None and self.service_id in (None, service_id) and self.expiry_date >= visit_on
+        if service_id is None or self.service_id not in (None, service_id):
+            return False
+        return self.expiry_date is None or self.expiry_date >= visit_on
 
 
 def get_choices(branch_id: int) -> Choices:
@@ -120,29 +138,59 @@ def get_choices(branch_id: int) -> Choices:
 
 
 def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
-    """The customer's cards with a session free, the soonest to expire first. Takes one statement."""
+    """The cards with a session free for the customer, the soonest to expire first, their own before shared ones.
+
+    Takes one statement.
+    """
     rows = db.session.execute(_cards_query(), {"customer_id": customer_id})
     return tuple(CardChoice(*row) for row in rows)
 
 
 @cache
-def _cards_query() -> Select[int, int | None, str, int, dt.date]:
+def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | None]:
+    card, customer_id = CustomerTreatment, bindparam("customer_id", type_=BigInteger)
+    taken = (
+        select(func.count())
+        .select_from(TreatmentEntry)
+        .join(BookingItem, BookingItem.id == TreatmentEntry.booking_item_id)
+        .join(Booking, Booking.id == BookingItem.booking_id)
+        .where(
+            TreatmentEntry.treatment_id == TreatmentShare.treatment_id,
+            TreatmentEntry.kind.in_(("hold", "punch", "forfeit")),
+            TreatmentEntry.closed_by_id.is_(None),
+            Booking.customer_id == customer_id,
+        )
+        .correlate(TreatmentShare)
+        .scalar_subquery()
+    )
+    shared = (
+        select(TreatmentShare.treatment_id, (TreatmentShare.session_limit - taken).label("still"))
+        .where(TreatmentShare.customer_id == customer_id, TreatmentShare.ended_by_id.is_(None))
+        .subquery()
+    )
+    free = func.least(card.free_sessions, shared.c.still)  # no limit is NULL, which least() leaves aside
     return (
         select(
-            CustomerTreatment.id,
-            CustomerTreatment.service_id,
+            card.id,
+            card.service_id,
             Service.name,
-            CustomerTreatment.free_sessions,
-            CustomerTreatment.expiry_date,
+            free,
+            card.expiry_date,
+            case((card.customer_id != customer_id, Customer.full_name)),
         )
-        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .join(Customer, Customer.id == card.customer_id)
+        .outerjoin(Service, Service.id == card.service_id)
+        .outerjoin(shared, shared.c.treatment_id == card.id)
         .where(
-            CustomerTreatment.customer_id == bindparam("customer_id", type_=BigInteger),
-            CustomerTreatment.cancelled_at.is_(None),
-            CustomerTreatment.frozen_on.is_(None),
-            CustomerTreatment.free_sessions > 0,
+            # By id, so that either index finds them: "own or shared" would look through all cards.
+            card.id.in_(
+                union_all(select(card.id).where(card.customer_id == customer_id), select(shared.c.treatment_id))
+            ),
+            card.cancelled_at.is_(None),
+            card.frozen_on.is_(None),
+            free > 0,
         )
-        .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
+        .order_by(card.customer_id != customer_id, card.expiry_date, card.id)
     )
 
 

@@ -125,7 +125,7 @@ class OwedRow:
     service: str | None
     sessions: int
     held: int
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: begins with the first visit
     status: str
     amount: int
 
@@ -151,7 +151,9 @@ def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -
         .where(
             JournalEntry.branch_id == branch_id,
             JournalEntry.posted_on.between(first, last),
-            JournalEntry.event.in_(("session_recognised", "session_returned", "sessions_expired")),
+            JournalEntry.event.in_(
+                ("session_recognised", "session_returned", "sessions_expired", "sessions_reactivated")
+            ),
             Account.code.in_((_SERVICE_REVENUE, _BREAKAGE_REVENUE)),
         )
         .group_by(JournalEntry.posted_on, Account.code)

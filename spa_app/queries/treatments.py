@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select
+from sqlalchemy.orm import aliased
 
 from spa_app import clock
 from spa_app.extensions import db
@@ -22,6 +24,7 @@ from spa_app.models import (
     Service,
     Staff,
     TreatmentEntry,
+    TreatmentShare,
     derive_status,
 )
 
@@ -60,13 +63,15 @@ class Card:
     left: int
     expired: int
     status: str
-    expiry_date: dt.date
+    expiry_date: dt.date | None  # None: begins with the first visit
     frozen_on: dt.date | None
+    is_refunded: bool
     owed_amount: int
     invoice_id: int | None
     invoice_number: str | None
     due_amount: int
     squares: tuple[Square, ...]
+    shares: tuple["Share", ...]
 
     @property
     def is_folded(self) -> bool:
@@ -75,14 +80,45 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Who else may book on a card: ``limit`` sessions in all (None: any that is free), of which ``used`` are gone."""
+
+    customer_id: int
+    full_name: str
+    limit: int | None
+    used: int
+
+
+@dataclass(frozen=True)
 class PlanOption:
-    """A plan for sale, and what it holds as (service or None for any, sessions)."""
+    """A plan for sale, and what it holds as (service or None for any, sessions, bonus sessions on top)."""
 
     id: int
     name: str
     price_amount: int
-    validity_days: int
-    items: tuple[tuple[str | None, int], ...]
+    validity_days: int | None
+    validity_months: int | None
+    from_first_visit: bool
+    items: tuple[tuple[str | None, int, int], ...]
+
+
+@dataclass(frozen=True)
+class SharedCard:
+    """A card that another customer shares. ``limit`` and ``used`` are as in :class:`Share`."""
+
+    id: int
+    service: str | None
+    owner_id: int
+    owner: str
+    free: int
+    limit: int | None
+    used: int
+    expiry_date: dt.date | None
+
+    @property
+    def left(self) -> int:
+        """How many sessions are free for this customer."""
+        return self.free if self.limit is None else max(min(self.free, self.limit - self.used), 0)
 
 
 @dataclass(frozen=True)
@@ -103,46 +139,131 @@ def get_owner(customer_id: int) -> Owner | None:
 
 
 def list_cards(customer_id: int) -> list[Card]:
-    """A customer's cards, those in use first, each by expiry. Two statements, however many cards there are."""
-    rows = db.session.execute(
-        select(CustomerTreatment, Service.name, Plan.name, Branch, Invoice)
-        .join(Branch, Branch.id == CustomerTreatment.branch_id)
-        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
-        .outerjoin(Plan, Plan.id == CustomerTreatment.plan_id)
-        .outerjoin(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
-        .outerjoin(Invoice, Invoice.id == InvoiceLine.invoice_id)
-        .where(CustomerTreatment.customer_id == customer_id)
-    ).all()
-    taken = _taken_squares(card.id for card, *_ in rows)
-    cards = [_card(*row, taken=taken[row[0].id]) for row in rows]
+    """A customer's cards, those in use first, each by expiry. Three statements, however many cards there are."""
+    cards = _draw(CustomerTreatment.customer_id == customer_id)
     # What was over last stands first among those that are over.
-    over = sorted((card for card in cards if card.is_folded), key=lambda card: (card.expiry_date, card.id))
-    return [
-        *sorted((card for card in cards if not card.is_folded), key=lambda card: (card.expiry_date, card.id)),
-        *reversed(over),
-    ]
+    over = sorted((card for card in cards if card.is_folded), key=_by_expiry)
+    return [*sorted((card for card in cards if not card.is_folded), key=_by_expiry), *reversed(over)]
+
+
+def get_card(treatment_id: int) -> Card | None:
+    """One card. Three statements."""
+    return next(iter(_draw(CustomerTreatment.id == treatment_id)), None)
+
+
+def list_shared_cards(customer_id: int) -> list[SharedCard]:
+    """The cards of others on which the customer may book, the soonest to expire first."""
+    owner = aliased(Customer)
+    rows = db.session.execute(
+        select(
+            CustomerTreatment.id,
+            Service.name,
+            owner.id,
+            owner.full_name,
+            CustomerTreatment.free_sessions,
+            TreatmentShare.session_limit,
+            _used_by(TreatmentShare.treatment_id, TreatmentShare.customer_id).label("used"),
+            CustomerTreatment.expiry_date,
+        )
+        .join(TreatmentShare, TreatmentShare.treatment_id == CustomerTreatment.id)
+        .join(owner, owner.id == CustomerTreatment.customer_id)
+        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .where(
+            TreatmentShare.customer_id == customer_id,
+            TreatmentShare.ended_by_id.is_(None),
+            CustomerTreatment.status == "active",
+        )
+        .order_by(CustomerTreatment.expiry_date, CustomerTreatment.id)
+    )
+    return [SharedCard(*row) for row in rows]
 
 
 def list_plans_for_sale() -> list[PlanOption]:
     """What can be sold now, by name: active plans that hold sessions."""
     rows = db.session.execute(
-        select(Plan, Service.name, PlanItem.sessions)
+        select(Plan, Service.name, PlanItem.sessions, PlanItem.bonus_sessions)
         .join(PlanItem, PlanItem.plan_id == Plan.id)
         .outerjoin(Service, Service.id == PlanItem.service_id)
         .where(Plan.is_active)
         .order_by(Plan.name, Plan.id, PlanItem.id)
     ).all()
-    items: dict[int, list[tuple[str | None, int]]] = defaultdict(list)
-    for plan, service, sessions in rows:
-        items[plan.id].append((service, sessions))
-    plans = {plan.id: plan for plan, _, _ in rows}
+    items: dict[int, list[tuple[str | None, int, int]]] = defaultdict(list)
+    for plan, service, sessions, bonus in rows:
+        items[plan.id].append((service, sessions, bonus))
+    plans = {plan.id: plan for plan, *_ in rows}
     return [
-        PlanOption(plan.id, plan.name, plan.price_amount, plan.validity_days, tuple(items[plan.id]))
+        PlanOption(
+            plan.id,
+            plan.name,
+            plan.price_amount,
+            plan.validity_days,
+            plan.validity_months,
+            plan.from_first_visit,
+            tuple(items[plan.id]),
+        )
         for plan in plans.values()
     ]
 
 
-def _taken_squares(card_ids: Iterable[int]) -> dict[int, list[Square]]:
+def _draw(which: ColumnElement[bool]) -> list[Card]:
+    refunds = aliased(Invoice)
+    is_refunded = exists().where(refunds.treatment_id == CustomerTreatment.id, refunds.status != "void")
+    rows = db.session.execute(
+        select(CustomerTreatment, Service.name, Plan.name, Branch, Invoice, is_refunded)
+        .join(Branch, Branch.id == CustomerTreatment.branch_id)
+        .outerjoin(Service, Service.id == CustomerTreatment.service_id)
+        .outerjoin(Plan, Plan.id == CustomerTreatment.plan_id)
+        .outerjoin(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
+        .outerjoin(Invoice, Invoice.id == InvoiceLine.invoice_id)
+        .where(which)
+    ).all()
+    ids = [card.id for card, *_ in rows]
+    taken, shares = _taken_squares(ids), _shares(ids)
+    return [_card(*row, taken=taken[row[0].id], shares=shares[row[0].id]) for row in rows]
+
+
+def _by_expiry(card: Card) -> tuple[dt.date, int]:
+    return (card.expiry_date or dt.date.max, card.id)
+
+
+def _used_by(treatment_id: Any, customer_id: Any) -> ScalarSelect[int]:
+    """How many sessions of a card a customer's visits have used or reserved."""
+    return (
+        select(func.count())
+        .select_from(TreatmentEntry)
+        .join(BookingItem, BookingItem.id == TreatmentEntry.booking_item_id)
+        .join(Booking, Booking.id == BookingItem.booking_id)
+        .where(
+            TreatmentEntry.treatment_id == treatment_id,
+            TreatmentEntry.kind.in_(_STATES),
+            TreatmentEntry.closed_by_id.is_(None),
+            Booking.customer_id == customer_id,
+        )
+        .correlate(TreatmentShare)
+        .scalar_subquery()
+    )
+
+
+def _shares(card_ids: Sequence[int]) -> dict[int, list[Share]]:
+    rows = db.session.execute(
+        select(
+            TreatmentShare.treatment_id,
+            Customer.id,
+            Customer.full_name,
+            TreatmentShare.session_limit,
+            _used_by(TreatmentShare.treatment_id, TreatmentShare.customer_id),
+        )
+        .join(Customer, Customer.id == TreatmentShare.customer_id)
+        .where(TreatmentShare.treatment_id.in_(card_ids), TreatmentShare.ended_by_id.is_(None))
+        .order_by(Customer.full_name, Customer.id)
+    )
+    shares: dict[int, list[Share]] = defaultdict(list)
+    for treatment_id, customer_id, full_name, limit, used in rows:
+        shares[treatment_id].append(Share(customer_id, full_name, limit, used))
+    return shares
+
+
+def _taken_squares(card_ids: Sequence[int]) -> dict[int, list[Square]]:
     """The sessions that visits have used or reserved, by card, in the order of the visits."""
     rows = db.session.execute(
         select(
@@ -159,7 +280,7 @@ def _taken_squares(card_ids: Iterable[int]) -> dict[int, list[Square]]:
         .join(Service, Service.id == BookingItem.service_id)
         .join(Staff, Staff.id == BookingItem.staff_id)
         .where(
-            TreatmentEntry.treatment_id.in_(list(card_ids)),
+            TreatmentEntry.treatment_id.in_(card_ids),
             TreatmentEntry.kind.in_(_STATES),
             TreatmentEntry.closed_by_id.is_(None),
         )
@@ -179,8 +300,10 @@ def _card(
     plan: str | None,
     branch: Branch,
     invoice: Invoice | None,
+    is_refunded: bool,
     *,
     taken: list[Square],
+    shares: list[Share],
 ) -> Card:
     # The stored status may lag behind midnight until the nightly job has run; what cannot be booked is not "left".
     status = derive_status(card, clock.today(branch.timezone))
@@ -210,9 +333,11 @@ def _card(
         status=status,
         expiry_date=card.expiry_date,
         frozen_on=card.frozen_on,
+        is_refunded=is_refunded,
         owed_amount=card.owed_amount,
         invoice_id=invoice.id if invoice else None,
         invoice_number=invoice.number if invoice else None,
         due_amount=invoice.due_amount if invoice else 0,
         squares=tuple(squares),
+        shares=tuple(shares),
     )

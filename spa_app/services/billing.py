@@ -1,11 +1,13 @@
-"""Invoices and credit notes: the only place that writes them. Rules: 1-product, *Money*.
+"""Invoices and credit notes; only the credit notes of refunded cards are written elsewhere, in ``refunds``.
+
+Rules: 1-product, *Money*.
 
 Every function joins the caller's transaction or makes its own, and posts to the ledger what it did.
 """
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -24,6 +26,7 @@ from spa_app.models import (
     Plan,
     PlanItem,
     Service,
+    valid_through,
 )
 from spa_app.money import split, vat_within
 from spa_app.services import audit, ledger, treatments
@@ -123,7 +126,11 @@ def sell_plan(*, customer_id: int, plan_id: int, branch_id: int, actor: Actor) -
         if plan is None or not plan.is_active:
             raise InvalidError("plan_unknown", N_("This package is not for sale."), field="plan_id")
         items = session.execute(
-            select(PlanItem.service_id, PlanItem.sessions, Service.price_amount)
+            select(
+                PlanItem.service_id,
+                (PlanItem.sessions + PlanItem.bonus_sessions).label("sessions"),
+                Service.price_amount,
+            )
             .outerjoin(Service, Service.id == PlanItem.service_id)
             .where(PlanItem.plan_id == plan.id)
             .order_by(PlanItem.id)
@@ -143,7 +150,13 @@ def sell_plan(*, customer_id: int, plan_id: int, branch_id: int, actor: Actor) -
             invoice.total_amount - invoice.vat_amount,
             [item.sessions * (dearest if item.price_amount is None else item.price_amount) for item in items],
         )
-        expiry_date = clock.today(branch.timezone) + dt.timedelta(days=plan.validity_days)
+        today = clock.today(branch.timezone)
+        # The card keeps what it was sold with: the plan may change or be retired.
+        validity: dict[str, Any] = (
+            {"expiry_date": None, "validity_days": plan.validity_days, "validity_months": plan.validity_months}
+            if plan.from_first_visit
+            else {"expiry_date": valid_through(today, plan.validity_days, plan.validity_months)}
+        )
         cards = [
             treatments.open_card(
                 customer_id=customer_id,
@@ -153,8 +166,8 @@ def sell_plan(*, customer_id: int, plan_id: int, branch_id: int, actor: Actor) -
                 invoice_line_id=line_id,
                 sessions=item.sessions,
                 deferred_amount=share,
-                expiry_date=expiry_date,
                 actor=actor,
+                **validity,
             )
             for item, share in zip(items, shares, strict=True)
         ]
@@ -272,7 +285,7 @@ def _issue(
         customer_id=customer_id,
         booking_id=booking_id,
         kind="invoice",
-        number=_next_number(branch),
+        number=next_number(branch),
         status="open" if total else "paid",
         total_amount=total,
         vat_amount=sum(vats),
@@ -302,7 +315,7 @@ def _issue(
     return invoice
 
 
-def _next_number(branch: Branch) -> str:
+def next_number(branch: Branch) -> str:
     """The next number of the branch and year. The counter's row lock lasts to the commit, so no number is lost."""
     year = clock.today(branch.timezone).year
     number = db.session.execute(
@@ -344,7 +357,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
         customer_id=invoice.customer_id,
         booking_id=invoice.booking_id,
         kind="credit_note",
-        number=_next_number(branch),
+        number=next_number(branch),
         status="paid",
         total_amount=-total,
         vat_amount=-vat,

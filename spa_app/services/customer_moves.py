@@ -66,6 +66,13 @@ MOVES = (
         state="(SELECT max(e.id) FROM treatment_entries e WHERE e.treatment_id = t.id)",
     ),
     Move("invoices", "customer_id", state="concat_ws(' ', t.status, t.paid_amount, t.is_credited)"),
+    Move(
+        "treatment_shares",
+        "customer_id",
+        state="t.ended_by_id",
+        unless="t.ended_by_id IS NULL AND EXISTS (SELECT FROM treatment_shares o WHERE o.treatment_id = t.treatment_id"
+        " AND o.customer_id = :to AND o.ended_by_id IS NULL)",
+    ),
     Move("customer_files", "customer_id"),
     _link("customer_id", "relative_id"),
     _link("relative_id", "customer_id"),
@@ -83,7 +90,7 @@ STAYS = {
 }
 
 # What stays together: a visit with the card that pays for it and the entry of the waitlist that it came from, an
-# invoice with its visit and with the cards it sold.
+# invoice with its visit and with the cards it sold or refunds, a card with the one that its sessions came from.
 _TIES = text(
     """
     SELECT 'bookings.customer_id', booking_id, 'customer_treatments.customer_id', treatment_id
@@ -98,6 +105,12 @@ _TIES = text(
     UNION ALL
     SELECT 'bookings.customer_id', id, 'waitlist_entries.customer_id', waitlist_entry_id
     FROM bookings WHERE id = ANY(:bookings) AND waitlist_entry_id = ANY(:entries)
+    UNION ALL
+    SELECT 'customer_treatments.customer_id', treatment_id, 'invoices.customer_id', id
+    FROM invoices WHERE treatment_id = ANY(:cards) AND id = ANY(:invoices)
+    UNION ALL
+    SELECT 'customer_treatments.customer_id', id, 'customer_treatments.customer_id', origin_id
+    FROM customer_treatments WHERE id = ANY(:cards) AND origin_id = ANY(:cards)
     UNION ALL
     SELECT 'invoices.customer_id', id, 'invoices.customer_id', corrects_id
     FROM invoices WHERE id = ANY(:invoices) AND corrects_id = ANY(:invoices)

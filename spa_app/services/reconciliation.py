@@ -16,9 +16,9 @@ HISTORY = """
                WHERE kind IN ('purchase', 'adjust', 'transfer_in', 'transfer_out', 'refund')), 0) AS total,
            coalesce(-sum(sessions) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS used,
            coalesce(-sum(sessions) FILTER (WHERE kind IN ('hold', 'release')), 0) AS held,
-           coalesce(-sum(sessions) FILTER (WHERE kind = 'expire'), 0) AS expired,
+           coalesce(-sum(sessions) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired,
            coalesce(sum(value_amount) FILTER (WHERE kind IN ('punch', 'unpunch', 'forfeit')), 0) AS recognised_amount,
-           coalesce(sum(value_amount) FILTER (WHERE kind = 'expire'), 0) AS expired_amount
+           coalesce(sum(value_amount) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired_amount
     FROM treatment_entries GROUP BY treatment_id
 """
 STATUS = """
@@ -78,6 +78,74 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE coalesce(c.deferred_amount - c.recognised_amount - c.expired_amount, 0) <> coalesce(l.amount, 0)
         """,
     ),
+    "card_transfers": (
+        "treatment entry {id}: {stored} sessions and value left the card, {computed} arrived at the other",
+        """
+        SELECT o.id, concat_ws('/', -o.sessions, o.value_amount) AS stored,
+               concat_ws('/', coalesce(i.sessions, 0), coalesce(-i.value_amount, 0)) AS computed
+        FROM treatment_entries o LEFT JOIN treatment_entries i ON i.counterpart_id = o.id
+        WHERE o.kind = 'transfer_out'
+          AND (-o.sessions <> coalesce(i.sessions, 0) OR o.value_amount <> coalesce(-i.value_amount, 0))
+        """,
+    ),
+    # What the cards of a sale were sold for, wherever their sessions went: with what was refunded it is the sale's.
+    "card_lots": (
+        "invoice line {id}: it sold {stored} without VAT, its cards and their refunds come to {computed}",
+        """
+        SELECT n.id, n.amount - n.vat_amount AS stored, sum(c.deferred_amount) + coalesce(sum(r.amount), 0) AS computed
+        FROM customer_treatments c
+        JOIN invoice_lines n ON n.id = c.invoice_line_id
+        JOIN invoices i ON i.id = n.invoice_id AND i.status <> 'void'
+        LEFT JOIN (SELECT treatment_id, sum(value_amount) AS amount FROM treatment_entries WHERE kind = 'refund'
+                   GROUP BY treatment_id) r ON r.treatment_id = c.id
+        GROUP BY n.id HAVING n.amount - n.vat_amount <> sum(c.deferred_amount) + coalesce(sum(r.amount), 0)
+        """,
+    ),
+    "card_freezes": (
+        "treatment {id}: it is {stored}, its history says {computed}",
+        """
+        SELECT c.id, CASE WHEN c.frozen_on IS NULL THEN 'not frozen' ELSE 'frozen' END AS stored,
+               coalesce(e.kind, 'never frozen') AS computed
+        FROM customer_treatments c LEFT JOIN (
+            SELECT DISTINCT ON (treatment_id) treatment_id, kind FROM treatment_entries
+            WHERE kind IN ('freeze', 'unfreeze') ORDER BY treatment_id, id DESC
+        ) e ON e.treatment_id = c.id
+        WHERE (c.frozen_on IS NOT NULL) <> (coalesce(e.kind, '') = 'freeze')
+        """,
+    ),
+    "card_shares": (
+        "treatment {id}: of others' visits {computed} hold its sessions, shared are {stored}",
+        """
+        SELECT u.id, coalesce(s.session_limit::text, 'none') AS stored, u.used AS computed
+        FROM (
+            SELECT c.id, b.customer_id, count(*) AS used
+            FROM customer_treatments c
+            JOIN treatment_entries e ON e.treatment_id = c.id AND e.kind IN ('hold', 'punch', 'forfeit')
+                                    AND e.closed_by_id IS NULL
+            JOIN booking_items t ON t.id = e.booking_item_id
+            JOIN bookings b ON b.id = t.booking_id
+            WHERE b.customer_id <> c.customer_id GROUP BY c.id, b.customer_id
+        ) u
+        LEFT JOIN treatment_shares s
+               ON s.treatment_id = u.id AND s.customer_id = u.customer_id AND s.ended_by_id IS NULL
+        WHERE u.used > s.session_limit
+           OR NOT EXISTS (SELECT FROM treatment_shares a WHERE a.treatment_id = u.id AND a.customer_id = u.customer_id)
+        """,
+    ),
+    "payouts": (
+        "credit note {id}: {stored} was handed out, the ledger says {computed}",
+        """
+        SELECT n.id, coalesce(p.amount, 0) AS stored, coalesce(l.amount, 0) AS computed
+        FROM invoices n
+        LEFT JOIN (SELECT invoice_id, sum(amount) AS amount FROM payouts GROUP BY invoice_id) p ON p.invoice_id = n.id
+        LEFT JOIN (
+            SELECT e.invoice_id, sum(l.amount) AS amount
+            FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id AND l.account_id = 2130
+            WHERE e.event = 'credit_paid_out' GROUP BY e.invoice_id
+        ) l ON l.invoice_id = n.id
+        WHERE n.treatment_id IS NOT NULL AND coalesce(p.amount, 0) <> coalesce(l.amount, 0)
+        """,
+    ),
     "journal_balance": (
         "journal entry {id}: its lines sum to {stored}, not {computed}",
         """
@@ -105,6 +173,7 @@ CHECKS: dict[str, tuple[str, str]] = {
         SELECT i.id, i.due AS stored, coalesce(l.amount, 0) AS computed
         FROM (
             SELECT i.id, CASE WHEN i.status = 'void' THEN 0
+                              WHEN i.treatment_id IS NOT NULL THEN 0
                               WHEN i.kind = 'credit_note' THEN o.paid_amount - o.total_amount
                               ELSE i.total_amount - i.paid_amount END AS due
             FROM invoices i LEFT JOIN invoices o ON o.id = i.corrects_id

@@ -22,6 +22,8 @@ from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters
 from spa_app.web.setup import frame as setup
+from spa_app.web.treatments import acts as _acts  # noqa: F401 - its routes
+from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
 from spa_app.web.waitlist import routes as waitlist
 
@@ -31,6 +33,7 @@ AREAS = (
     blocks,
     bookings,
     calendar,
+    cards,
     customers,
     health,
     invoices,

@@ -22,6 +22,7 @@ def init_app(app: Flask) -> None:
         phone=phone,
         local_input=local_input,
         minutes=minutes,
+        valid_to=valid_to,
         weekday=weekday,
     )
 
@@ -70,6 +71,13 @@ def phone(number: str | None) -> str:
     home = phonenumbers.region_code_for_number(parsed) == "VN"
     style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, style)
+
+
+def valid_to(expiry_date: dt.date | None) -> str:
+    """Until when a card is valid; None: its validity has not begun yet."""
+    if expiry_date is None:
+        return gettext("valid from the first visit on")
+    return gettext("valid to %(date)s", date=date(expiry_date))
 
 
 def weekday(day: int) -> str:

@@ -20,7 +20,7 @@ RAIL = (
         EVERYONE,
         ("calendar", "bookings", "blocks", "affected", "walk_ins", "series", "waitlist"),
     ),
-    ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments")),
+    ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments", "cards")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close")),
     ("rosters.week", N_("Roster"), "calendar-clock", EVERYONE, ("rosters",)),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),

@@ -32,6 +32,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Ctrl+Enter sends the form one is in, from whichever field: long forms need no walk to their end.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.defaultPrevented || event.isComposing) return;
+  const send = event.target.closest?.("form")?.querySelector(".button--primary:not([disabled])");
+  if (!send) return;
+  event.preventDefault();
+  send.click();
+});
+
 // The list is filled when its dialog opens.
 export const listKeys = (dialog) => {
   const list = dialog.querySelector("[data-keys-list]");

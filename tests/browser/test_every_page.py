@@ -52,6 +52,8 @@ def pages(spa: Spa) -> list[str]:
         f"/customers/{spa.customer}/merge/{twin}",
         *(f"/customers/{spa.customer}/{one}" for one in ("timeline", "health", "files", "family?q=Mai", "anonymise")),
         f"/customers/visits/{visit}/notes",
+        *(f"/treatments/{card}?do={act}&q=a" for act in ("extend", "freeze", "share", "transfer", "adjust")),
+        *(f"/treatments/{card}?do={act}&basis=list_price" for act in ("exchange", "refund")),
         "/bookings/new",
         f"/bookings/new?customer_id={spa.customer}&service_id={spa.facial}",
         f"/bookings/{visit}",

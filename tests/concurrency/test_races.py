@@ -18,12 +18,13 @@ import sqlalchemy as sa
 from spa_app import create_app
 from spa_app.config import sqlalchemy_url
 from spa_app.extensions import db
-from spa_app.models import Invoice, InvoiceLine
+from spa_app.models import CustomerTreatment, Invoice, InvoiceLine
 from spa_app.services import billing, blocks, bookings, payments, scheduling, treatments
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.bookings import progress as bookings_progress
 from spa_app.services.idempotency import once
 from spa_app.services.transaction import in_transaction
+from spa_app.services.treatments import sessions as treatment_sessions
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
@@ -170,9 +171,7 @@ def void_or_book(spa: Spa, number: int) -> list[Client]:
     plan = factories.make_plan([(spa.consultation, 1)])
     sale = billing.sell_plan(customer_id=spa.customer, plan_id=plan, branch_id=spa.branch, actor=spa.manager)
     line = sa.select(InvoiceLine.id).where(InvoiceLine.invoice_id == sale)
-    card = db.session.scalar(
-        sa.select(treatments.CustomerTreatment.id).where(treatments.CustomerTreatment.invoice_line_id.in_(line))
-    )
+    card = db.session.scalar(sa.select(CustomerTreatment.id).where(CustomerTreatment.invoice_line_id.in_(line)))
     staff = [factories.make_staff(spa.branch, [spa.consultation]) for _ in range(number - 1)]
     at = factories.tomorrow_at(spa.branch, "10:00")
     void = partial(billing.void_sale, sale, reason="a mistake", actor=spa.manager)
@@ -183,7 +182,7 @@ RACES = [
     Race(
         "complete one visit (a card and an invoice)",
         complete_one_visit,
-        (treatments, "_value"),
+        (treatment_sessions, "worth"),
         (
             VERSION,
             *COUNTERS,
@@ -203,7 +202,7 @@ RACES = [
     Race(
         "undo one completion",
         undo_one_completion,
-        (treatments, "_find_live"),
+        (treatment_sessions, "find_live"),
         (
             VERSION,
             *COUNTERS,

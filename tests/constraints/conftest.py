@@ -14,7 +14,7 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, JobRun, RecordAccess, TreatmentNote
-from spa_app.services import billing, blocks, bookings, payments, rosters, shift_templates
+from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -67,7 +67,11 @@ def _fill() -> None:
         invoice = session.scalar(db.select(billing.Invoice.id).where(billing.Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    _cards(spa)
     _schedules(spa)
+    factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
+    for days in (2, 3):
+        factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
     _waitlist(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
@@ -101,6 +105,17 @@ def _records(spa: factories.Spa) -> None:
                 RecordAccess(customer_id=friends[0], what="health", actor_id=spa.manager.user_id),
                 RecordAccess(customer_id=friends[0], what="file", file_id=files[0].id, actor_id=spa.manager.user_id),
             )
+        )
+
+
+def _cards(spa: factories.Spa) -> None:
+    cards = [factories.make_card(spa.customer, spa.massage, branch_id=spa.branch) for _ in range(2)]
+    for card in cards:
+        family = factories.make_customer()
+        treatments.share_card(card, customer_id=family, session_limit=1, actor=spa.manager)
+        treatments.transfer_sessions(card, customer_id=family, sessions=1, reason="a gift", actor=spa.manager)
+        refunds.refund_card(
+            card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
 
 

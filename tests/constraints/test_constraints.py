@@ -20,6 +20,7 @@ TRIGGERS = """
 # An UPDATE of committed rows that breaks the constraint and no other one that is looked at before it.
 BREAKING_UPDATES = {
     "ck_accounts_kind": "accounts SET kind = 'x'",
+    "ck_booking_item_resources_place": "booking_item_resources SET place = 0",
     "ck_booking_items_occupied_covers_visit": "booking_items SET occupied = tstzrange(starts_at + '1 min', ends_at)",
     "ck_booking_items_order": "booking_items SET ends_at = starts_at",
     "ck_booking_items_price": "booking_items SET price_amount = -1",
@@ -52,6 +53,10 @@ BREAKING_UPDATES = {
     "ck_branches_no_show_fee_bp": "branches SET no_show_fee_bp = 0",
     "ck_branches_no_show_policy": "branches SET no_show_policy = 'x'",
     "ck_branches_waiver_limit": "branches SET waiver_limit_amount = -1",
+    "ck_branches_extend_limit": "branches SET extend_limit_days = -1",
+    "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
+    "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
+    "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
     "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
     "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
     "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",
@@ -83,6 +88,9 @@ BREAKING_UPDATES = {
     "ck_draft_shifts_weekday": "draft_shifts SET weekday = 7",
     "ck_invoice_lines_kind": "invoice_lines SET kind = 'x'",
     "ck_invoice_lines_quantity": "invoice_lines SET quantity = 0",
+    "ck_invoices_card_refund": (
+        "invoices SET treatment_id = (SELECT min(id) FROM customer_treatments) WHERE kind = 'invoice'"
+    ),
     "ck_invoices_credit_note_corrects": "invoices SET corrects_id = id WHERE kind = 'invoice'",
     "ck_invoices_credit_note_negative": "invoices SET total_amount = 1 WHERE kind = 'credit_note'",
     "ck_invoices_kind": "invoices SET kind = 'x', total_amount = -1 WHERE kind = 'invoice'",
@@ -98,11 +106,18 @@ BREAKING_UPDATES = {
     "ck_payments_method": "payments SET method = 'x'",
     "ck_payments_reference": "payments SET method = 'card', reference = ''",
     "ck_payments_tendered": "payments SET tendered_amount = amount - 1",
+    "ck_payouts_amount": "payouts SET amount = 0",
+    "ck_payouts_method": "payouts SET method = 'x'",
+    "ck_payouts_reference": "payouts SET method = 'bank_transfer', reference = ''",
+    "ck_plan_items_bonus": "plan_items SET bonus_sessions = -1",
     "ck_plan_items_sessions": "plan_items SET sessions = 0",
     "ck_plans_price": "plans SET price_amount = -1",
     "ck_plans_validity": "plans SET validity_days = 0",
+    "ck_plans_validity_months": "plans SET validity_days = NULL, validity_months = 0",
+    "ck_plans_validity_unit": "plans SET validity_days = NULL",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
+    "ck_resources_places": "resources SET places = 0",
     "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
     "ck_roster_weeks_something": "roster_weeks SET has_draft = false, published_at = NULL",
     "ck_service_resources_from": "service_resources SET from_minutes = -1, length_minutes = 5",
@@ -115,9 +130,12 @@ BREAKING_UPDATES = {
     "ck_services_vat_rate": "services SET vat_rate_bp = -1",
     "ck_shift_template_periods_order": "shift_template_periods SET ends_at = starts_at",
     "ck_staff_shifts_order": "staff_shifts SET ends_at = starts_at",
+    "ck_treatment_entries_counterpart": "treatment_entries SET counterpart_id = NULL WHERE kind = 'transfer_in'",
+    "ck_treatment_entries_days": "treatment_entries SET days = 5 WHERE kind = 'hold'",
     "ck_treatment_entries_kind": "treatment_entries SET kind = 'x'",
     "ck_treatment_entries_sign": "treatment_entries SET sessions = 5 WHERE kind = 'hold'",
     "ck_treatment_entries_visit_named": "treatment_entries SET booking_item_id = NULL WHERE kind = 'hold'",
+    "ck_treatment_shares_limit": "treatment_shares SET session_limit = 0",
     "ck_users_locale": "users SET locale = 'x'",
     "ck_users_role": "users SET role = 'x'",
     "ck_users_theme": "users SET theme = 'x'",
@@ -129,6 +147,11 @@ BREAKING_UPDATES = {
     "ex_booking_items_staff": (
         "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
         " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
+    ),
+    "ex_booking_item_resources_place": (
+        "booking_item_resources SET party_id = (SELECT min(id) FROM parties), place = 2,"
+        " resource_id = (SELECT min(id) FROM resources),"
+        " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
     ),
     "ex_booking_item_resources_resource": (
         "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
@@ -162,6 +185,7 @@ BREAKING_UPDATES = {
     "uq_invoices_live_booking": "invoices SET booking_id = (SELECT min(id) FROM bookings) WHERE kind = 'invoice'",
     "uq_invoices_number": "invoices SET number = 'same'",
     "uq_job_runs_job_branch_id_run_for": "job_runs SET run_for = '2026-01-01'",
+    "uq_payouts_invoice_id": "payouts SET invoice_id = (SELECT min(id) FROM invoices)",
     "uq_plan_items_plan_id_service_id": "plan_items SET plan_id = (SELECT min(id) FROM plans), service_id = NULL",
     "uq_plans_name": "plans SET name = 'same'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
@@ -171,6 +195,10 @@ BREAKING_UPDATES = {
     ),
     "uq_shift_templates_branch_id_name": "shift_templates SET name = 'same'",
     "uq_services_name": "services SET name = 'same'",
+    "uq_treatment_entries_counterpart_id": (
+        "treatment_entries SET kind = 'transfer_in', sessions = 1, days = NULL,"
+        " counterpart_id = (SELECT min(id) FROM treatment_entries)"
+    ),
     "uq_treatment_entries_live_hold": (
         "treatment_entries SET kind = 'hold', sessions = -1, closed_by_id = NULL,"
         " booking_item_id = (SELECT min(id) FROM booking_items)"
@@ -178,6 +206,10 @@ BREAKING_UPDATES = {
     "uq_treatment_entries_live_punch": (
         "treatment_entries SET kind = CASE WHEN id % 2 = 0 THEN 'punch' ELSE 'forfeit' END, sessions = -1,"
         " closed_by_id = NULL, booking_item_id = (SELECT min(id) FROM booking_items)"
+    ),
+    "uq_treatment_shares_live": (
+        "treatment_shares SET treatment_id = (SELECT min(id) FROM customer_treatments),"
+        " customer_id = (SELECT min(id) FROM customers), ended_by_id = NULL"
     ),
     "uq_users_username": "users SET username = CASE WHEN id % 2 = 0 THEN 'Same' ELSE 'sAME' END",
 }
@@ -203,6 +235,7 @@ APPEND_ONLY = (
     "journal_entries",
     "journal_lines",
     "payments",
+    "payouts",
     "record_accesses",
     "treatment_entries",
 )
@@ -221,7 +254,8 @@ BREAKING_STATEMENTS = {
     "tr_customer_treatments_counters": (
         "tr_customer_treatments_counters",
         (
-            "UPDATE customer_treatments SET used_sessions = used_sessions + 1",
+            "UPDATE customer_treatments SET used_sessions = used_sessions + 1"
+            " WHERE used_sessions + held_sessions + expired_sessions < total_sessions",
             "UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1",
             "UPDATE customer_treatments SET total_sessions = total_sessions + 1",
             "INSERT INTO customer_treatments (customer_id, branch_id, total_sessions, deferred_amount, expiry_date)"
@@ -240,6 +274,7 @@ BREAKING_STATEMENTS = {
         (
             "UPDATE invoices SET total_amount = total_amount + 1",
             "UPDATE invoices SET number = number || '!'",
+            "UPDATE invoices SET treatment_id = (SELECT max(id) FROM customer_treatments)",
             "DELETE FROM invoices",
         ),
     ),
@@ -291,6 +326,31 @@ BREAKING_STATEMENTS = {
             "UPDATE bookings SET version = version + 2",
             "UPDATE bookings SET version = version - 1",
         ),
+    ),
+    "tr_bookings_party": (
+        "tr_bookings_party",
+        (
+            "UPDATE bookings SET version = version + 1, party_id = NULL WHERE party_id IS NOT NULL",
+            "UPDATE bookings SET version = version + 1, party_id = (SELECT min(id) FROM parties)"
+            " WHERE party_id IS NULL",
+            "UPDATE bookings SET version = version + 1, party_id = (SELECT min(id) FROM parties)"
+            " WHERE party_id = (SELECT max(id) FROM parties)",
+        ),
+    ),
+    "tr_booking_item_resources_party": (
+        "tr_booking_item_resources_party",
+        (
+            "UPDATE booking_item_resources SET party_id = (SELECT min(id) FROM parties) WHERE party_id IS NULL",
+            "UPDATE booking_item_resources SET place = 3 WHERE place = 2",
+            "UPDATE booking_item_resources SET resource_id = (SELECT min(id) FROM resources) WHERE place = 2",
+            "INSERT INTO booking_item_resources (booking_item_id, resource_id, occupied, occupies, party_id)"
+            " SELECT i.id, r.id, i.occupied, i.occupies, p.id FROM booking_items i"
+            " JOIN bookings b ON b.id = i.booking_id, resources r, parties p WHERE b.party_id IS NULL LIMIT 1",
+        ),
+    ),
+    "tr_resources_places": (
+        "tr_resources_places",
+        ("UPDATE resources SET places = 1 WHERE places = 2",),
     ),
     "tr_journal_entries_balanced": (
         "tr_journal_entries_balanced",

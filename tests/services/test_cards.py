@@ -6,7 +6,7 @@ import pytest
 
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
-from spa_app.services import billing, bookings, expiry, payments
+from spa_app.services import billing, bookings, expiry, payments, treatments
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
@@ -252,8 +252,9 @@ def test_a_card_is_good_through_its_last_day_by_the_branchs_clocks(spa):
 
 
 def test_completing_on_a_card_that_was_stopped_takes_nothing_and_names_the_ways_out(spa, card):
-    booking = factories.make_booking(spa, card=card, status="in_progress")
-    execute("UPDATE customer_treatments SET frozen_on = '2026-01-01', status = 'frozen'")
+    booking = factories.make_booking(spa, card=card, status="completed")
+    treatments.freeze_card(card, reason="abroad", actor=spa.receptionist)
+    bookings.undo_complete(booking, actor=spa.receptionist)
 
     with refused("card_frozen", ConflictError, "items-0-treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
         bookings.complete(booking, actor=spa.receptionist)

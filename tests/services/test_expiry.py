@@ -17,6 +17,7 @@ from spa_app.extensions import db
 from spa_app.models import CustomerTreatment, JobRun, TreatmentEntry
 from spa_app.services import bookings, expiry, reconciliation
 from spa_app.services.actor import SYSTEM
+from spa_app.services.treatments import lapsing
 from tests.books import assert_books_balance
 from tests.factories import TIMEZONE, Spa, make_booking, make_branch, make_card, make_customer, tomorrow_at
 
@@ -222,9 +223,9 @@ def test_negative_control_without_the_lock_two_runs_would_expire_a_card_twice(ap
     """The card's row lock is what makes the second worker see that the first was there."""
     _card(spa, days=YESTERDAY)
     both_have_read = threading.Barrier(2)
-    real_value = expiry.treatments._value
+    real_value = lapsing.worth
     monkeypatch.setattr(
-        expiry.treatments, "_value", lambda card, sessions: (both_have_read.wait(10), real_value(card, sessions))[1]
+        lapsing, "worth", lambda card, sessions: (both_have_read.wait(10), real_value(card, sessions))[1]
     )
     monkeypatch.setattr("sqlalchemy.sql.selectable.GenerativeSelect.with_for_update", lambda self, **_: self)
     errors: list[IntegrityError] = []

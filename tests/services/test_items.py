@@ -5,11 +5,11 @@ from functools import partial
 import pytest
 
 from spa_app.errors import ConflictError, InvalidError, NotFoundError, SlotTakenError, WrongStateError
-from spa_app.services import bookings
+from spa_app.services import bookings, treatments
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
-from tests.services.checks import audited, counters, entries, execute, invoice_of, refused, rows, status_of
+from tests.services.checks import audited, counters, entries, invoice_of, refused, rows, status_of
 
 ITEMS = f"""
     SELECT service_id, staff_id, to_char(starts_at AT TIME ZONE '{factories.TIMEZONE}', 'HH24:MI'), occupies
@@ -257,9 +257,10 @@ def test_a_used_up_card_does_not_take_over(spa, visit, at):
 
 @pytest.mark.parametrize("with_other_card", [True, False])
 def test_a_card_that_gave_out_does_not_block_the_visit(spa, card, with_other_card):
-    booking = factories.make_booking(spa, card=card, status="in_progress")
+    booking = factories.make_booking(spa, card=card, status="completed")
     other = factories.make_card(spa.customer, None, branch_id=spa.branch) if with_other_card else None
-    execute("UPDATE customer_treatments SET frozen_on = '2026-01-01', status = 'frozen' WHERE id = :id", id=card)
+    treatments.freeze_card(card, reason="abroad", actor=spa.receptionist)
+    bookings.undo_complete(booking, actor=spa.receptionist)
     with refused("card_frozen", ConflictError, "items-0-treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
         bookings.complete(booking, actor=spa.receptionist)
 

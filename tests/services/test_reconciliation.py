@@ -9,9 +9,9 @@ from sqlalchemy import text
 from spa_app.errors import ConflictError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
-from spa_app.services import bookings, expiry, payments, reconciliation
+from spa_app.services import bookings, expiry, payments, reconciliation, refunds, treatments
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card, make_entry, set_policy, tomorrow_at
+from tests.factories import Spa, make_booking, make_card, make_customer, make_entry, set_policy, tomorrow_at
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ def busy_spa(spa: Spa) -> Spa:
     bookings.confirm(held, actor=SYSTEM)
     make_card(spa.customer, None, branch_id=spa.branch, expiry_date=dt.date(2020, 1, 1))
     expiry.expire_due()
+    treatments.transfer_sessions(card, customer_id=make_customer(), sessions=2, reason="a gift", actor=SYSTEM)
+    family = make_customer()
+    shared = make_card(spa.customer, None, branch_id=spa.branch)
+    treatments.share_card(shared, customer_id=family, session_limit=1, actor=SYSTEM)
+    make_booking(spa, card=shared, customer_id=family, starts_at=soon + dt.timedelta(days=3))
+    frozen, refunded = (make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=4) for _ in range(2))
+    treatments.freeze_card(frozen, reason="abroad", actor=SYSTEM)
+    refunds.refund_card(
+        refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
+    )
     return spa
 
 
@@ -67,6 +77,14 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
             "card_liability",
         ),
         ("UPDATE journal_lines SET amount = amount - 1 WHERE account_id = 2110 AND amount > 0", "card_liability"),
+        ("UPDATE treatment_entries SET value_amount = value_amount + 1 WHERE kind = 'transfer_in'", "card_transfers"),
+        ("UPDATE customer_treatments SET deferred_amount = deferred_amount + 1 WHERE origin_id > 0", "card_lots"),
+        (
+            "UPDATE customer_treatments SET frozen_on = NULL, status = 'active' WHERE frozen_on > '2000-1-1'",
+            "card_freezes",
+        ),
+        ("DELETE FROM treatment_shares", "card_shares"),
+        ("DELETE FROM payouts", "payouts"),
         ("DELETE FROM journal_lines WHERE id = (SELECT max(id) FROM journal_lines)", "journal_balance"),
         ("UPDATE invoices SET paid_amount = 1 WHERE status = 'partly_paid'", "invoice_sums"),
         ("UPDATE invoice_lines SET amount = amount + 1 WHERE kind = 'plan'", "invoice_sums"),

@@ -15,18 +15,16 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Service
-from spa_app.services import audit, holds, scheduling, treatments
+from spa_app.services import audit, holds, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import (
     MOST_ITEMS,
     ItemRequest,
     add_resources,
-    check_minutes,
     check_start,
     record_override,
-    replace_places,
-    require_not_over,
 )
+from spa_app.services.bookings.moving import check_minutes, replace_places, require_not_over, take_places_anew
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Need, Placement
 from spa_app.services.transaction import atomic
@@ -94,7 +92,7 @@ def add_item(
         )
         session.add(item)
         session.flush()
-        add_resources(item.id, place)
+        add_resources(item.id, place, party_id=visit.booking.party_id)
         _pay_by(visit, item, request.treatment_id, actor=actor)
         record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_added", before=None, actor=actor)
@@ -147,7 +145,7 @@ def change_item(
             *(_as_it_is(one, shift=shift) for one in visit.items[index + 1 :]),
         ]
         placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
-        replace_places(visit.items, needs, placement.places)
+        replace_places(visit.items, needs, placement.places, party_id=visit.booking.party_id)
         if is_other:
             item.service_id = service.id
             item.price_amount = service.price_amount
@@ -231,9 +229,7 @@ def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, 
     check_start(visit.booking.starts_at, actor=actor)
     if override_hours:
         actor.require_manager()
-    return scheduling.take_places(
-        needs, branch=visit.branch, except_booking_id=visit.booking.id, override_hours=override_hours
-    )
+    return take_places_anew(visit.booking, needs, branch=visit.branch, override_hours=override_hours)
 
 
 def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor: Actor) -> None:
@@ -251,7 +247,13 @@ def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor
     item.treatment_id = treatment_id
     db.session.flush()
     if treatment_id:
-        treatments.hold_session(cards[treatment_id], item_id=item.id, actor=actor, field="treatment_id")
+        treatments.hold_session(
+            cards[treatment_id],
+            item_id=item.id,
+            customer_id=visit.booking.customer_id,
+            actor=actor,
+            field="treatment_id",
+        )
 
 
 def _check_card(visit: _Visit, item: BookingItem, card: CustomerTreatment | None) -> None:

@@ -166,6 +166,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         customer_id=profile.id,
         form=form,
         cards=treatments.list_cards(profile.id),
+        shared=treatments.list_shared_cards(profile.id),
         waiting=list_of_customer(profile.id, branch_ids=[branch.id for branch in signed_in().branches]),
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,

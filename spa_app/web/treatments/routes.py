@@ -68,6 +68,7 @@ def _page(customer_id: int, status: int = 200, form: SellForm | None = None) -> 
         owner=owner,
         customer_id=owner.id,
         cards=queries.list_cards(customer_id),
+        shared=queries.list_shared_cards(customer_id),
         plans=plans,
         sell_form=form or SellForm(plans, formdata=None),
         branch_ids=[branch.id for branch in signed_in().branches],

@@ -102,6 +102,11 @@ def find_by_phone(phone: str) -> list[FoundCustomer]:
     return _found(list(db.session.scalars(holders.order_by(Customer.shares_phone_with_id.is_not(None), Customer.id))))
 
 
+def find_survivor(customer_id: int) -> int | None:
+    """Whom a customer was merged into, if they were."""
+    return db.session.scalar(select(Customer.merged_into_id).where(Customer.id == customer_id))
+
+
 def list_newest_customers(limit: int = 20) -> list[FoundCustomer]:
     """Those who were added last, the newest first."""
     return _found(list(db.session.scalars(select(Customer.id).where(LIVE).order_by(Customer.id.desc()).limit(limit))))

@@ -48,6 +48,8 @@ def test_from_the_list_to_one_customer_and_back(manager, pair):
     old = manager.get(f"/customers/{other}")
     assert (old.status_code, old.location) == (303, f"/customers/{one}")
     assert "was merged into this customer" in manager.get(old.location).text
+    assert manager.get(f"/customers/{other}/treatments").location == f"/customers/{one}/treatments"
+    assert manager.get(f"/customers/{other}/health").location == f"/customers/{one}/health"
     assert "No duplicates in sight" in manager.get("/customers/duplicates").text
     assert manager.get(f"/customers/{one}/merge/{other}").location == f"/customers/{one}"
 

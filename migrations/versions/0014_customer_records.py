@@ -99,6 +99,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_customers_name", "customers", ["search_text"], postgresql_ops={"search_text": "text_pattern_ops"}
     )
+    op.create_index("ix_customers_phone_without_zeros", "customers", [sa.text("replace(phone, '0', '')")])
     op.create_index(
         "ix_journal_lines_customer_id",
         "journal_lines",
@@ -154,7 +155,7 @@ def downgrade() -> None:
     op.drop_table("customer_merges")
     op.drop_index("ix_outbox_booking_id", table_name="outbox")
     op.drop_index("ix_journal_lines_customer_id", table_name="journal_lines")
-    for name in ("name", "shares_phone_with_id"):
+    for name in ("phone_without_zeros", "name", "shares_phone_with_id"):
         op.drop_index(f"ix_customers_{name}", table_name="customers")
     for name in ("anonymised_at", "merged_into_id", "tags", "medical_note"):
         op.drop_column("customers", name)

@@ -39,6 +39,7 @@ class Customer(Base):
             "shares_phone_with_id",
             postgresql_where=text("shares_phone_with_id IS NOT NULL"),
         ),
+        Index("ix_customers_phone_without_zeros", text("replace(phone, '0', '')")),
         Index("ix_customers_name", "search_text", postgresql_ops={"search_text": "text_pattern_ops"}),
         Index(
             "ix_customers_search_text",

@@ -15,8 +15,8 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
 
 HOME_CODE = "84"  # of the numbers that are typed without their country
-NEWEST = 10_000  # customers who are looked through one by one, in case the words are common
-CANDIDATES = 2_000  # matches out of all customers, by index, that are ranked
+NEWEST = 5_000  # customers who are looked through one by one, in case the words are common
+CANDIDATES = 1_000  # matches out of all customers, by index, that are ranked
 OFTEN_NO_SHOW = 2  # in the last 365 days
 BIRTHDAY_DAYS = 7
 # Who was merged is found as whom they were merged into, and who is anonymised not at all.

@@ -76,15 +76,14 @@ _LIST = text(
     LIMIT :limit OFFSET :offset
     """  # noqa: S608
 )
-# For one customer only those are compared who have the name, or the beginning of the number, by their indexes.
+# For one customer only those are compared who have the name, or the number without its zeros, by their indexes.
 _OF_ONE = text(
     f"""
     WITH one AS MATERIALIZED ({_WHO} AND id = :id),
     who AS MATERIALIZED (
         {_WHO} AND search_text ~>=~ (SELECT name || ' ' FROM one) AND search_text ~<~ (SELECT name || '!' FROM one)
         UNION
-        {_WHO} AND phone >= (SELECT left(phone, 6) FROM one) AND phone < (SELECT left(phone, 6) || ':' FROM one)
-           AND replace(phone, '0', '') = (SELECT no_zeros FROM one)
+        {_WHO} AND replace(phone, '0', '') = (SELECT no_zeros FROM one)
     ), pair AS ({_PAIRS.format(compared="<>")}), best AS ({_BEST})
     SELECT p.first_id, p.second_id, p.reason, o.id, o.full_name, o.phone, o.birth_date
     FROM best p JOIN customers o ON o.id = CASE p.first_id WHEN :id THEN p.second_id ELSE p.first_id END

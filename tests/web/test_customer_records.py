@@ -195,6 +195,18 @@ def test_family_is_found_linked_and_seen_on_both_pages(app, desk, spa):
     assert "Nobody is linked yet" in desk.get(linked.location).text
 
 
+def test_the_family_is_offered_first_where_a_card_is_shared(app, desk, spa):
+    child = create(app, spa)
+    with app.app_context():
+        card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    address = f"/treatments/{card}?do=share"
+    assert f'name="customer_id" value="{child}"' not in desk.get(address).text
+
+    post(desk, f"/customers/{spa.customer}/family", relative_id=child, relation="child")
+
+    assert f'name="customer_id" value="{child}"' in desk.get(address).text
+
+
 def test_tags_and_the_timeline(desk, spa):
     assert post(desk, f"/customers/{spa.customer}/tags", tags="VIP").location == f"/customers/{spa.customer}"
     assert "VIP" in desk.get(f"/customers/{spa.customer}").text

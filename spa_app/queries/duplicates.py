@@ -9,6 +9,7 @@ from spa_app.extensions import db
 from spa_app.models import CustomerMerge
 
 PER_PAGE = 25
+MOST_COMPARED = 100_000  # the newest customers; an older one's likely pairs stand on their own page
 MOST_PAIRS = 1_000  # more are not counted: who has as many begins with the first ones anyhow
 
 # Each line: the reason, and what two customers have in common who are held to be alike for it. Equal keys, never a
@@ -59,7 +60,7 @@ _GROUPS = " UNION ALL ".join(
 )
 _LIST = text(
     f"""
-    WITH who AS MATERIALIZED ({_WHO}), alike AS ({_GROUPS}),
+    WITH who AS MATERIALIZED ({_WHO} ORDER BY id DESC LIMIT :most_compared), alike AS ({_GROUPS}),
     pair AS (
         SELECT a.id AS first_id, b.id AS second_id, g.rank, g.reason
         FROM alike g CROSS JOIN unnest(g.ids) a (id) CROSS JOIN unnest(g.ids) b (id) WHERE a.id < b.id
@@ -141,8 +142,10 @@ class Suspect:
 
 
 def list_duplicates(page: int = 1) -> PairList:
-    """Likely pairs among all customers, but for those who were told apart. One statement over the whole table."""
-    rows = db.session.execute(_LIST, {"most": MOST_PAIRS, "limit": PER_PAGE, "offset": (page - 1) * PER_PAGE}).all()
+    """Likely pairs among the :data:`MOST_COMPARED` newest customers, but for those who were told apart. One statement."""
+    rows = db.session.execute(
+        _LIST, {"most_compared": MOST_COMPARED, "most": MOST_PAIRS, "limit": PER_PAGE, "offset": (page - 1) * PER_PAGE}
+    ).all()
     pairs = tuple(Pair(Person(row[0], *row[3:6]), Person(row[1], *row[6:9]), reason=row[2]) for row in rows)
     total = rows[0].total if rows else 0
     return PairList(pairs, total, max(1, -(-total // PER_PAGE)))

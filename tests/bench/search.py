@@ -82,7 +82,7 @@ def measure(world: World, *, customers: int, each: int) -> list[Row]:
     return [
         Row(f"find a customer among {customers:,}", f"p95 {ms(find)}", "≤ 20 ms", met=find <= 0.02),
         Row(f"who may be the same person, of {customers:,}", f"p50 {ms(suspect)}", "≤ 20 ms", met=suspect <= 0.02),
-        Row(f"all possible duplicates among {customers:,}", f"{listed:.1f} s"),
+        Row(f"possible duplicates, the newest 100,000 of {customers:,}", f"{listed:.1f} s"),
     ]
 
 

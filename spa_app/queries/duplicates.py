@@ -142,7 +142,7 @@ class Suspect:
 
 
 def list_duplicates(page: int = 1) -> PairList:
-    """Likely pairs among the :data:`MOST_COMPARED` newest customers, but for those who were told apart. One statement."""
+    """Likely pairs among the :data:`MOST_COMPARED` newest customers, without those told apart. One statement."""
     rows = db.session.execute(
         _LIST, {"most_compared": MOST_COMPARED, "most": MOST_PAIRS, "limit": PER_PAGE, "offset": (page - 1) * PER_PAGE}
     ).all()

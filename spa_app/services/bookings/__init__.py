@@ -4,6 +4,7 @@ from spa_app.services.bookings.affected import AffectedList, AffectedVisit, find
 from spa_app.services.bookings.booking import ItemRequest, book, find_moves, move
 from spa_app.services.bookings.holding import hold_place, release_hold
 from spa_app.services.bookings.items import add_item, cancel_item, change_item, change_payment
+from spa_app.services.bookings.paying import Settlement
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
@@ -18,6 +19,7 @@ __all__ = [
     "SeriesDate",
     "SeriesRefusedError",
     "SeriesRequest",
+    "Settlement",
     "Substitution",
     "add_item",
     "apply_substitutes",

@@ -189,7 +189,7 @@ def _book(form: BookingForm, branch: BranchRef) -> int:
 
 def _refuse(form: BookingForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
     draft = prepare(form, branch.id, redo=False)
-    draft.refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data, form=True)
+    draft.refusal = explain(error, starts_at=form.starts_at.data, form=True)
     named = form.field_named(error.field)
     if named is not None:
         named.errors = [*named.errors, draft.refusal.message]

@@ -1,25 +1,15 @@
 """What the desk can do about a refusal, as links and buttons of the page it happened on."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flask_babel import gettext
 
 from spa_app import clock
 from spa_app.errors import DomainError, WayOut
-from spa_app.web import filters
+from spa_app.web import errors, filters
+from spa_app.web.errors import Way
 from spa_app.web.security import local_timezone
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way out: a link (``url``), a button of the form (``do``), a form of its own (``post``), or plain words."""
-
-    label: str
-    url: str | None = None
-    do: str | None = None
-    post: str | None = None
-    fields: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,21 +18,20 @@ class Refusal:
 
     message: str
     ways: tuple[Way, ...]
+    lead: str = ""  # what the buttons among the ways have in common
 
 
 def explain(
     error: DomainError,
     *,
-    customer_id: int | None,
     starts_at: dt.datetime | None,
-    invoice_id: int | None = None,
     form: bool = False,
 ) -> Refusal:
     """The refusal in the reader's language, in which instants on the day of ``starts_at`` are times of day.
 
     ``form``: it came from the booking form, whose buttons can help.
     """
-    ways = [_way(way, error, customer_id, invoice_id, form) for way in error.ways_out]
+    ways = [_way(way, error, form) for way in error.ways_out]
     day = clock.local_date(starts_at, local_timezone()) if starts_at else None
     params = {
         name: filters.time(value)
@@ -60,23 +49,16 @@ def item_of(field: str | None) -> str:
     return parts[1] if len(parts) == 3 and parts[1].isdigit() else "0"
 
 
-def _way(way: WayOut, error: DomainError, customer_id: int | None, invoice_id: int | None, form: bool) -> Way | None:
-    said = {name: filters.say(value) for name, value in way.params.items()}
-    label = gettext(way.label, **said) if said else gettext(way.label)
+def _way(way: WayOut, error: DomainError, form: bool) -> Way | None:
+    shown = errors.way_of(way)
     item = item_of(error.field)
     match way.action:
         case "pay_visit" if form:
-            return Way(label, do=f"pay-{item}")
+            return Way(shown.label, do=f"pay-{item}")
         case "share_phone" if form:
-            return Way(label, do="share-phone")
+            return Way(shown.label, do="share-phone")
         case "choose_card" if form:
-            return Way(label, url=f"#items-{item}-treatment_id")
-        case "sell_plan" | "extend_card" | "unfreeze_card" if customer_id:
-            return Way(label, url=f"/customers/{customer_id}")
-        case "open_customer":
-            return Way(label, url=f"/customers/{way.params['customer_id']}")
-        case "pay_due" if invoice_id:
-            return Way(label, url=f"/invoices/{invoice_id}")
+            return Way(shown.label, url=f"#items-{item}-treatment_id")
         case "choose_slot":
             return None  # the free times stand below the refusal
-    return Way(label)
+    return shown

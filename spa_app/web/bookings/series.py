@@ -155,7 +155,7 @@ def _choose_card(form: SeriesForm) -> None:
 
 
 def _refuse(form: SeriesForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
-    refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data)
+    refusal = explain(error, starts_at=form.starts_at.data)
     if isinstance(error, SeriesRefusedError):
         return _render(form, branch, 409, refusal=Refusal(refusal.message, ()), dates=error.dates)
     named = form._fields.get((error.field or "").removeprefix("items-0-"))
@@ -214,4 +214,4 @@ def _render(
 
 def _reason(one: SeriesDate) -> str:
     starts_at: dt.datetime | None = one.starts_at
-    return explain(one.refusal, customer_id=None, starts_at=starts_at).message if one.refusal else ""
+    return explain(one.refusal, starts_at=starts_at).message if one.refusal else ""

@@ -16,6 +16,7 @@ from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.scheduling import Slot, Wish, find_slots
 from spa_app.web import filters
+from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit
 from spa_app.web.bookings.forms import BookingForm, ItemForm, parse_id
 from spa_app.web.bookings.place import in_panel
 from spa_app.web.bookings.refusals import Refusal
@@ -32,7 +33,7 @@ class Draft:
 
     form: BookingForm
     customer: VisitCustomer | None
-    card_notes: list[str]
+    advice: list[Advice]
     due_amount: int
     slots: list[Slot]
     found: list[FoundCustomer] | None  # None: not searched
@@ -63,8 +64,10 @@ def _card_key(form: BookingForm, item: ItemForm) -> str:
     return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
 
 
-def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
+def settle_cards(form: BookingForm, *, redo: bool) -> list[Advice]:
     """Choose a card for each service whose customer or service changed after the screen last did so.
+
+    Returns what the desk should know of each.
 
     ``redo``: the form is only being drawn anew, so that a card that no longer fits gives way too, and one is chosen
     where none ever was. A posted form that never was on a screen keeps what it says.
@@ -73,7 +76,7 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
     starts_at = form.starts_at.data or clock.now()
     visit_on = clock.local_date(starts_at, local_timezone())
     taken: Counter[int] = Counter()
-    chosen: list[CardChoice | None] = []
+    advice: list[Advice] = []
     for entry in form.items:
         item = entry.form
         key = _card_key(form, item)
@@ -89,8 +92,12 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[CardChoice | None]:
         card = next((card for card in fitting if card.id == item.treatment_id.data), None)
         if card:
             taken[card.id] += 1
-        chosen.append(card)
-    return chosen
+        advice.append(
+            advise(card, card.free - taken[card.id] if card else 0)
+            if fitting
+            else warn_of_unfit(cards, service_id=item.service_id.data, visit_on=visit_on)
+        )
+    return advice
 
 
 def settle_therapists(form: BookingForm, customer: VisitCustomer | None, choices: Choices) -> None:
@@ -157,14 +164,14 @@ def prepare(
         item.resource_id.offer(
             [(one.id, one.name) for one in choices.resources_for(item.service_id.data)], none=_("Any that is free")
         )
-    chosen = settle_cards(form, redo=redo)
+    advice = settle_cards(form, redo=redo)
     services = [choices.service(entry.form.service_id.data) for entry in form.items]
     slots = _slots(form, choices, branch_id)
     place = "panel" if in_panel() else "main"
     return Draft(
         form=form,
         customer=customer,
-        card_notes=_notes(chosen),
+        advice=advice,
         due_amount=sum(
             service.price_amount
             for service, entry in zip(services, form.items, strict=True)
@@ -241,20 +248,6 @@ def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
         return []
     since = max(form.starts_at.data or clock.now(), clock.now())
     return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=form.customer_id.data)
-
-
-def _notes(chosen: list[CardChoice | None]) -> list[str]:
-    """What each card says: how many sessions are left after the visit's earlier services and this one."""
-    used: Counter[int] = Counter()
-    notes = []
-    for card in chosen:
-        if card is None:
-            notes.append("")
-            continue
-        used[card.id] += 1
-        left = ngettext("After this visit %(num)s left", "After this visit %(num)s left", card.free - used[card.id])
-        notes.append(f"{left} · {filters.valid_to(card.expiry_date)}")
-    return notes
 
 
 def card_label(card: CardChoice) -> str:

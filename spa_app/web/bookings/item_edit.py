@@ -1,7 +1,7 @@
 """One service of a visit in a form: what it offers, and the ways to pay for a service whose card gave out."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -10,6 +10,7 @@ from spa_app import clock
 from spa_app.queries.booking_form import CardChoice, fitting_cards, get_choices, list_card_choices
 from spa_app.queries.bookings import Visit, VisitItem
 from spa_app.web import filters
+from spa_app.web.bookings.card_advice import Advice, warn_of_unfit
 from spa_app.web.bookings.draft import card_label
 from spa_app.web.bookings.forms import ItemEditForm, PaymentForm
 
@@ -20,6 +21,7 @@ class ItemEdit:
 
     form: PaymentForm
     item: VisitItem | None = None
+    advice: Advice = field(default_factory=Advice)
 
     @property
     def is_payment_only(self) -> bool:
@@ -37,7 +39,8 @@ class ItemEdit:
 def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None) -> ItemEdit:
     """The form with all that it offers. It carries the version that the user sees now."""
     form.version.data, form.version.raw_data = visit.version, None
-    cards = cards_for(visit, item) if item else list(list_card_choices(visit.customer.id))
+    known = list_card_choices(visit.customer.id)
+    cards = cards_for(visit, item) if item else [card for card in known if card.frozen_on is None]
     offered = [(card.id, card_label(card)) for card in cards]
     if item and item.card and item.card.id not in dict(offered):
         name = item.card.service_name or _("Any service")
@@ -54,7 +57,11 @@ def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None)
         )
         form.staff_id.offer([(one.id, one.full_name) for one in choices.staff], none=_("Anyone"))
         form.resource_id.offer([(one.id, one.name) for one in choices.resources], none=_("Any that is free"))
-    return ItemEdit(form, item)
+    advice = Advice()
+    if item and not cards and item.card is None:
+        visit_on = clock.local_date(item.starts_at, visit.timezone)
+        advice = warn_of_unfit(known, service_id=item.service_id, visit_on=visit_on)
+    return ItemEdit(form, item, advice)
 
 
 def edit_as_it_is(visit: Visit, item: VisitItem) -> ItemEdit:

@@ -190,9 +190,14 @@ RULES = {
         SELECT a.id, b.id FROM booking_items a JOIN booking_items b ON a.id < b.id AND a.staff_id = b.staff_id
             AND a.occupies AND b.occupies AND a.occupied && b.occupied""",
     "a room is taken twice": """
-        SELECT a.booking_item_id, b.booking_item_id FROM booking_item_resources a JOIN booking_item_resources b
-            ON a.booking_item_id < b.booking_item_id AND a.resource_id = b.resource_id
-            AND a.occupies AND b.occupies AND a.occupied && b.occupied""",
+        SELECT a.booking_item_id, b.booking_item_id FROM booking_item_resources a
+        JOIN booking_item_resources b ON a.booking_item_id < b.booking_item_id AND a.resource_id = b.resource_id
+            AND a.occupies AND b.occupies AND a.occupied && b.occupied
+            AND (a.party_id IS DISTINCT FROM b.party_id OR a.party_id IS NULL OR a.place = b.place)""",
+    "somebody lies in a room that they do not belong into": """
+        SELECT r.booking_item_id FROM booking_item_resources r JOIN booking_items i ON i.id = r.booking_item_id
+        JOIN bookings b ON b.id = i.booking_id JOIN resources o ON o.id = r.resource_id
+        WHERE r.party_id IS DISTINCT FROM b.party_id OR (r.occupies AND r.place > o.places)""",
     "a room is held at another time than its visit's": """
         SELECT r.booking_item_id, r.resource_id FROM booking_item_resources r
         JOIN booking_items i ON i.id = r.booking_item_id WHERE NOT i.occupied @> r.occupied""",

@@ -139,9 +139,10 @@ def make_resource_type(name: str | None = None, kind: str = "room") -> int:
     return _add(ResourceType(name=name or f"Type {next(_serial)}", kind=kind))
 
 
-def make_room(branch_id: int, type_id: int, name: str | None = None) -> int:
-    """A room (or machine) of a type."""
-    return _add(Resource(branch_id=branch_id, type_id=type_id, name=name or f"Room {next(_serial)}"))
+def make_room(branch_id: int, type_id: int, name: str | None = None, *, places: int = 1) -> int:
+    """A room (or machine) of a type, with places for so many who come together."""
+    name = name or f"Room {next(_serial)}"
+    return _add(Resource(branch_id=branch_id, type_id=type_id, name=name, places=places))
 
 
 def make_service(
@@ -315,6 +316,31 @@ def make_booking(
     if status == "no_show":
         bookings.mark_no_show(booking, actor=actor)
     return booking
+
+
+def make_party(
+    spa: Spa,
+    *guests: bookings.Guest,
+    starts_at: dt.datetime | None = None,
+    status: str = "confirmed",
+    actor: Actor = SYSTEM,
+) -> list[int]:
+    """The visits of customers who come together; a facial each for the spa's customer and a new one, unless told."""
+    if not guests:
+        customers = (spa.customer, make_customer("Vũ Lan"))
+        guests = tuple(bookings.Guest(one, [ItemRequest(spa.facial)]) for one in customers)
+    visits = bookings.book_party(
+        guests,
+        branch_id=spa.branch,
+        starts_at=starts_at or this_minute(),
+        actor=actor,
+        tentative=status == "pending",
+    )
+    if status in ("in_progress", "completed"):
+        bookings.start_party(visits[0], actor=actor)
+    if status == "completed":
+        bookings.complete_party(visits[0], actor=actor)
+    return visits
 
 
 def make_entry(

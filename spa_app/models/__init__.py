@@ -2,7 +2,7 @@
 
 from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
-from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource
+from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
@@ -50,6 +50,7 @@ __all__ = [
     "JournalEntry",
     "JournalLine",
     "OutboxMessage",
+    "Party",
     "Payment",
     "Payout",
     "Plan",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     func,
+    literal_column,
     or_,
     text,
 )
@@ -23,6 +24,16 @@ from spa_app.extensions import Base
 from spa_app.models.branch import Branch
 
 STATUSES = ("pending", "confirmed", "in_progress", "completed", "cancelled", "no_show")
+
+
+class Party(Base):
+    """Customers who come together, each with a visit of their own. Nobody joins or leaves it later."""
+
+    __tablename__ = "parties"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
 class Booking(Base):
@@ -56,11 +67,13 @@ class Booking(Base):
         ),
         Index("ix_bookings_branch_id_starts_at", "branch_id", "starts_at"),
         Index("ix_bookings_customer_id", "customer_id", "starts_at"),
+        Index("ix_bookings_party_id", "party_id", postgresql_where=text("party_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    party_id: Mapped[int | None] = mapped_column(ForeignKey("parties.id"))
     status: Mapped[str]
     starts_at: Mapped[dt.datetime]
     note: Mapped[str] = mapped_column(server_default="")
@@ -153,7 +166,9 @@ class BookingItem(Base):
 class BookingItemResource(Base):
     """A room or machine that an item occupies, for its whole ``occupied`` or for a part of it.
 
-    The flag follows the item through the foreign key; who moves the item writes its rooms anew.
+    The flag follows the item through the foreign key; who moves the item writes its rooms anew. Two rows of one room
+    may overlap only where both name one ``party_id``, which a trigger holds to the visit's own, and then each at a
+    ``place`` of its own, of as many as the room has. Without a party a row is alone, whatever else its visit holds.
     """
 
     __tablename__ = "booking_item_resources"
@@ -164,11 +179,20 @@ class BookingItemResource(Base):
             name="fk_booking_item_resources_item",
             onupdate="CASCADE",
         ),
+        CheckConstraint("place = 1 OR (place > 1 AND party_id IS NOT NULL)", name="place"),
         ExcludeConstraint(
             ("resource_id", "="),
             ("occupied", "&&"),
+            (literal_column("coalesce(party_id, -booking_item_id)"), "<>"),
             name="ex_booking_item_resources_resource",
             where=text("occupies"),
+        ),
+        ExcludeConstraint(
+            ("resource_id", "="),
+            ("place", "="),
+            ("occupied", "&&"),
+            name="ex_booking_item_resources_place",
+            where=text("occupies AND party_id IS NOT NULL"),
         ),
     )
 
@@ -176,3 +200,5 @@ class BookingItemResource(Base):
     resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"), primary_key=True)
     occupied: Mapped[Range[dt.datetime]] = mapped_column(TSTZRANGE)
     occupies: Mapped[bool]
+    party_id: Mapped[int | None]
+    place: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))

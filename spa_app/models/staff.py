@@ -40,14 +40,18 @@ class ResourceType(Base):
 
 
 class Resource(Base):
-    """One room or one machine of a branch."""
+    """One room or one machine of a branch. ``places``: how many guests who come together it takes; strangers never."""
 
     __tablename__ = "resources"
-    __table_args__ = (UniqueConstraint("branch_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("branch_id", "name"),
+        CheckConstraint("places BETWEEN 1 AND 20", name="places"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"))
     type_id: Mapped[int] = mapped_column(ForeignKey("resource_types.id"))
     name: Mapped[str]
     position: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    places: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))

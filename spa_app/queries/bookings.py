@@ -29,6 +29,7 @@ from spa_app.models import (
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.customers import OFTEN_NO_SHOW
+from spa_app.queries.parties import Mate, list_mates
 
 # The queries are built once: to build a panel's anew would be a third of its time.
 _BOOKING_ID = bindparam("booking_id", type_=BigInteger)
@@ -163,6 +164,7 @@ class Visit:
     no_show_fee_bp: int | None
     no_show_fee_amount: int | None
     waiver_limit_amount: int
+    party_id: int | None
     held_until: dt.datetime | None  # set: the place is, or was, only held, by held_by
     held_by: str | None
     waitlist_entry_id: int | None
@@ -172,6 +174,26 @@ class Visit:
     items: tuple[VisitItem, ...]
     cancelled_items: tuple[VisitItem, ...]
     invoices: tuple[VisitInvoice, ...]
+    mates: tuple[Mate, ...]  # the others of the party
+
+    @property
+    def with_names(self) -> list[str]:
+        """Who comes along."""
+        return [mate.full_name for mate in self.mates if mate.comes]
+
+    def can_reach_all(self, action: str) -> bool:
+        """Whether the same can be done with the visit of somebody else of the party."""
+        statuses = {
+            "arrive": ("confirmed",),
+            "start": ("confirmed",),
+            "complete": ("in_progress",),
+            "move": ("pending", "confirmed"),
+            "cancel": ("pending", "confirmed", "in_progress"),
+        }
+        return any(
+            mate.status in statuses.get(action, ()) and not (action == "arrive" and mate.arrived_at)
+            for mate in self.mates
+        )
 
     @property
     def ends_at(self) -> dt.datetime:
@@ -312,6 +334,7 @@ def _visit_query() -> Select[Any]:
             Branch.no_show_fee_bp,
             Branch.no_show_fee_amount,
             Branch.waiver_limit_amount,
+            Booking.party_id,
             Booking.held_until,
             holder.full_name.label("held_by"),
             Booking.waitlist_entry_id,
@@ -328,7 +351,7 @@ def _visit_query() -> Select[Any]:
 
 
 def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
-    """The visit, or None where there is none in ``branch_ids``. Takes four statements."""
+    """The visit, or None where there is none in ``branch_ids``. Takes four statements, and one more for a party."""
     values = {"booking_id": booking_id, "branch_ids": list(branch_ids), "no_shows_since": _no_shows_since()}
     row = db.session.execute(_visit_query(), values).one_or_none()
     if row is None:
@@ -336,12 +359,13 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     items = _items(booking_id)
     told: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(told[:28]),
+        **dict(told[:29]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in told[28:])),
+        customer=VisitCustomer(*(value for _, value in told[29:])),
         items=tuple(item for item in items if not item.is_cancelled),
         cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
+        mates=list_mates(booking_id) if row.party_id else (),
     )
 
 

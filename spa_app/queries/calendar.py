@@ -49,11 +49,11 @@ from spa_app.models import (
     StaffShift,
     User,
 )
+from spa_app.queries.parties import GIVEN_UP, mate_names
 from spa_app.queries.roster import Blocked, DayRoster, Period, get_rosters, week_of
 from spa_app.queries.snapshot import SNAPSHOT
 
 By = Literal["therapist", "room"]
-GIVEN_UP = ("cancelled", "no_show")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ class Block:
     allergies: str
     held_until: dt.datetime | None
     held_by: str | None
+    with_names: str  # who comes along
+    lane: tuple[int, int] | None  # by room, the place of a guest in a room that a party shares, and of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,6 +494,9 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             Customer.allergies,
             Booking.held_until,
             User.full_name,
+            mate_names(),
+            BookingItemResource.place,
+            Resource.places,
         )
         .select_from(Booking)
         .join(BookingItem, and_(BookingItem.booking_id == Booking.id, BookingItem.cancelled_at.is_(None)))
@@ -521,11 +526,13 @@ def _blocks(rows: Sequence[Any], by: By) -> tuple[Block, ...]:
     counts: dict[int, int] = {}
     drawn: set[int] = set()
     blocks = []
-    for item_id, booking_id, staff_id, resource_id, _room, _seen, *shown in rows:
+    for item_id, booking_id, staff_id, resource_id, _room, _seen, *shown, place, places in rows:
         column_id = staff_id if by == "therapist" else resource_id
         if column_id is None or (by == "therapist" and item_id in drawn):
             continue
         drawn.add(item_id)
         counts[booking_id] = number = counts.get(booking_id, 0) + 1
+        # The last of what is shown is who comes along: alone, a customer has the whole room.
+        shown.append((place, places) if by == "room" and shown[-1] and places > 1 else None)
         blocks.append(Block(column_id, booking_id, item_id, number, staff_id, tuple(rooms[item_id]), *shown))
     return tuple(blocks)

@@ -20,7 +20,7 @@ from spa_app.models import (
     Service,
     Staff,
 )
-from spa_app.queries.calendar import GIVEN_UP
+from spa_app.queries.parties import GIVEN_UP, mate_names
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Line:
     left: int | None
     held: int | None
     note: str
+    with_names: str  # who comes along
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
         card.total_sessions - card.used_sessions - card.held_sessions - card.expired_sessions,
         card.held_sessions,
         Booking.note,
+        mate_names(),
     )
     query = (
         select(*columns)

@@ -61,6 +61,7 @@ ROOMS = (
     ("Nail table 1", "Nail table"),
     ("Nail table 2", "Nail table"),
 )
+ROOMS_FOR_TWO = ("Facial 3", "Massage 3")
 USUAL_SHIFTS = (
     ("Ca sáng", ((dt.time(8), dt.time(17)),)),
     ("Ca chiều", ((dt.time(12), dt.time(21)),)),
@@ -128,7 +129,13 @@ def _branch(timezone: str) -> Branch:
     db.session.add_all(types.values())
     db.session.flush()
     db.session.add_all(
-        Resource(branch_id=branch.id, type_id=types[kind].id, name=name, position=position)
+        Resource(
+            branch_id=branch.id,
+            type_id=types[kind].id,
+            name=name,
+            position=position,
+            places=2 if name in ROOMS_FOR_TWO else 1,
+        )
         for position, (name, kind) in enumerate(ROOMS)
     )
     return branch

@@ -86,10 +86,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Place:
-    """Who performs a service, and which rooms and machines it takes, each for its stretch."""
+    """Who performs a service, and which rooms and machines it takes, each for its stretch.
+
+    ``seats`` are the places in those rooms, where several guests come together; otherwise the first.
+    """
 
     staff_id: int
     rooms: tuple[tuple[int, Span], ...]
+    seats: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Outlook:
 
         ``needs`` follow one another from any start. Steps of a quarter of an hour from opening time on.
         """
-        tasks = _tasks(needs, self.team)
+        tasks = make_tasks(needs, self.team)
         if not all(task.staff and all(room.candidates for room in task.rooms) for task in tasks):
             return
         if any(need.staff_id and need.staff_id not in self.team.staff[need.service.id] for need in needs):
@@ -153,9 +157,12 @@ class Slot:
         return ", ".join(dict.fromkeys(name for _, name in self.staff))
 
 
-def in_sequence(wishes: Sequence[Wish], starts_at: dt.datetime) -> list[Need]:
-    """The services one after the other. Raises :class:`InvalidError` at the field of one that is not on offer."""
-    return in_order(load_services(wish.service_id for wish in wishes), wishes, starts_at)
+def in_sequence(wishes: Sequence[Wish], starts_at: dt.datetime, *, prefix: str = "") -> list[Need]:
+    """The services one after the other. Raises :class:`InvalidError` at the field of one that is not on offer.
+
+    ``prefix`` is how the form calls the guest whose services they are, such as ``guests-0-``.
+    """
+    return in_order(load_services(wish.service_id for wish in wishes), wishes, starts_at, prefix=prefix)
 
 
 def load_services(service_ids: Iterable[int]) -> dict[int, Service]:
@@ -164,11 +171,13 @@ def load_services(service_ids: Iterable[int]) -> dict[int, Service]:
     return {service.id: service for service in db.session.execute(query).scalars()}
 
 
-def in_order(services: Mapping[int, Service], wishes: Sequence[Wish], starts_at: dt.datetime) -> list[Need]:
+def in_order(
+    services: Mapping[int, Service], wishes: Sequence[Wish], starts_at: dt.datetime, *, prefix: str = ""
+) -> list[Need]:
     """:func:`in_sequence` for services that are loaded already; raises what it raises."""
     needs: list[Need] = []
     for position, wish in enumerate(wishes):
-        field = f"items-{position}-"
+        field = f"{prefix}items-{position}-"
         service = services.get(wish.service_id)
         if service is None:
             raise InvalidError("service_unknown", N_("Choose a service."), field=f"{field}service_id")
@@ -200,10 +209,10 @@ def take_places(
     :class:`SlotTakenError` naming the busy or blocked interval, its reason and the next free slot.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
-    _check_choices(needs, team)
-    tasks = _tasks(needs, team)
+    check_choices(needs, team)
+    tasks = make_tasks(needs, team)
     starts_at = needs[0].starts_at
-    staff_ids, room_ids = _candidates(tasks)
+    staff_ids, room_ids = list_candidates(tasks)
     first, last = (clock.local_date(one.starts_at, branch.timezone) for one in (needs[0], needs[-1]))
     day = Span(*clock.day_bounds(first, branch.timezone))
     whole = Span(
@@ -217,7 +226,7 @@ def take_places(
         is_open = availability.is_within(visit, hours.opened)
         if not is_open and not override_hours:
             raise closed_error(branch, first, hours)
-        busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+        busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=_ids(except_booking_id))
         facts = make_facts(whole, hours, busy)
         preferred = (preferred_staff_id,) if preferred_staff_id else ()
         chosen = availability.choose(
@@ -258,10 +267,11 @@ def take_places(
     return Placement(places, {**overridden, **({"off_shift": off_shift} if off_shift else {})})
 
 
-def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
+def retake_places(items: Sequence[BookingItem], *, branch: Branch, party_id: int | None = None) -> None:
     """Lock the therapists and rooms that the items of one given-up visit had, and see that they are free again.
 
-    Hours and shifts are as they were when it was booked. Raises what :func:`take_places` raises for what is taken.
+    Hours and shifts are as they were when it was booked. ``party_id``: whose guests may be in the same rooms. Raises
+    what :func:`take_places` raises for what is taken.
     """
     held: dict[int, list[tuple[int, Span]]] = {item.id: [] for item in items}
     query = select(
@@ -289,12 +299,12 @@ def retake_places(items: Sequence[BookingItem], *, branch: Branch) -> None:
         )
         for item, need in zip(items, needs, strict=True)
     ]
-    staff_ids, room_ids = _candidates(tasks)
+    staff_ids, room_ids = list_candidates(tasks)
     lock_rows(Staff, staff_ids)
     lock_rows(Resource, room_ids)
     whole = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
     holds.end_lapsed_at(whole, staff_ids, room_ids)
-    busy = busy_now(whole, staff_ids, room_ids)
+    busy = busy_now(whole, staff_ids, room_ids, except_party_id=party_id)
     first = clock.local_date(starts_at, branch.timezone)
     facts = make_facts(whole, load_hours(branch, first, first, staff_ids), busy)
     if availability.choose(tasks, starts_at, facts, booked={}, any_hours=True) is None:
@@ -322,7 +332,7 @@ def next_slots(
     nothing.
     """
     team = load_team({need.service.id for need in needs}, branch.id)
-    staff_ids, room_ids = _candidates(_tasks(needs, team))
+    staff_ids, room_ids = list_candidates(make_tasks(needs, team))
     slots: list[Slot] = []
     first = clock.local_date(since, branch.timezone)
     for count in SLOT_DAYS:
@@ -357,7 +367,7 @@ def _look(
 ) -> Outlook:
     days = Span(clock.day_bounds(first, branch.timezone)[0], clock.day_bounds(last, branch.timezone)[1])
     whole = Span(days.lower - MARGIN, days.upper + MARGIN)
-    busy = load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id, absence=absence)
+    busy = load_busy(whole, staff_ids, room_ids, except_booking_ids=_ids(except_booking_id), absence=absence)
     return Outlook(branch, team, days, make_facts(whole, load_hours(branch, first, last, staff_ids), busy))
 
 
@@ -404,10 +414,19 @@ def lock_rows(model: type[Staff | Resource], ids: Iterable[int]) -> None:
 
 
 def busy_now(
-    whole: Span, staff_ids: Collection[int], room_ids: Collection[int], *, except_booking_id: int | None = None
+    whole: Span,
+    staff_ids: Collection[int],
+    room_ids: Collection[int],
+    *,
+    except_booking_ids: Collection[int] = (),
+    except_party_id: int | None = None,
 ) -> Busy:
-    """What is taken, read under the locks that the caller holds."""
-    return load_busy(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+    """What is taken, read under the locks that the caller holds; otherwise as :func:`load_busy`."""
+    return load_busy(whole, staff_ids, room_ids, except_booking_ids=except_booking_ids, except_party_id=except_party_id)
+
+
+def _ids(booking_id: int | None) -> tuple[int, ...]:
+    return () if booking_id is None else (booking_id,)
 
 
 def _are_free(
@@ -419,7 +438,7 @@ def _are_free(
     whole = Span(needs[0].occupied.lower, needs[-1].occupied.upper)
     staff_ids = {place.staff_id for place in chosen}
     room_ids = {one for place in chosen for one in place.resource_ids}
-    busy = busy_now(whole, staff_ids, room_ids, except_booking_id=except_booking_id)
+    busy = busy_now(whole, staff_ids, room_ids, except_booking_ids=_ids(except_booking_id))
 
     def free(one: int, span: Span, taken: Mapping[int, Sequence[Taken]]) -> bool:
         return not any(other.span.overlaps(span) for other in taken.get(one, ()))
@@ -447,8 +466,9 @@ def _task(need: Need, starts_at: dt.datetime, staff: Sequence[int], rooms: Seque
     )
 
 
-def _tasks(needs: Sequence[Need], team: Team) -> list[Task]:
-    starts_at = needs[0].starts_at
+def make_tasks(needs: Sequence[Need], team: Team, *, starts_at: dt.datetime | None = None) -> list[Task]:
+    """The needs as offsets from ``starts_at`` (the first of them), with who and what could serve."""
+    starts_at = starts_at or needs[0].starts_at
     tasks = []
     for need in needs:
         rooms = []
@@ -461,12 +481,14 @@ def _tasks(needs: Sequence[Need], team: Team) -> list[Task]:
     return tasks
 
 
-def _candidates(tasks: Sequence[Task]) -> tuple[list[int], list[int]]:
+def list_candidates(tasks: Sequence[Task]) -> tuple[list[int], list[int]]:
+    """All therapists and all rooms that could serve for any of the tasks."""
     staff = {one for task in tasks for one in task.staff}
     return sorted(staff), sorted({one for task in tasks for room in task.rooms for one in room.candidates})
 
 
-def _check_choices(needs: Sequence[Need], team: Team) -> None:
+def check_choices(needs: Sequence[Need], team: Team) -> None:
+    """Raise :class:`InvalidError` at the field of a therapist or room that cannot serve, whatever the time."""
     for need in needs:
         service, staff = need.service.name, team.staff[need.service.id]
         kinds = [some for *_, some in team.rooms[need.service.id]]

@@ -19,15 +19,15 @@ _IDS = ARRAY(BigInteger)
 _TEAM = text(
     """
     SELECT k.service_id, CAST(NULL AS bigint) AS type_id, CAST(NULL AS integer) AS from_minutes,
-           CAST(NULL AS integer) AS length_minutes, s.id, s.full_name, s.position
+           CAST(NULL AS integer) AS length_minutes, s.id, s.full_name, s.position, 1 AS places
     FROM staff_skills k JOIN staff s ON s.id = k.staff_id
     WHERE k.service_id = ANY(:services) AND s.branch_id = :branch AND s.is_active
     UNION ALL
-    SELECT n.service_id, n.type_id, n.from_minutes, n.length_minutes, r.id, '', r.position
+    SELECT n.service_id, n.type_id, n.from_minutes, n.length_minutes, r.id, '', r.position, r.places
     FROM service_resources n
     LEFT JOIN resources r ON r.type_id = n.type_id AND r.branch_id = :branch AND r.is_active
     WHERE n.service_id = ANY(:services)
-    ORDER BY 2 NULLS FIRST, 7, 5
+    ORDER BY 2 NULLS FIRST, 8, 7, 5
     """
 ).bindparams(bindparam("services", type_=_IDS))
 
@@ -36,25 +36,27 @@ _BUSY = text(
     """
     WITH free AS MATERIALIZED (
         SELECT ARRAY(SELECT id FROM bookings WHERE status = 'pending' AND held_until <= :now)
-               || CAST(:leave_out AS bigint) AS ids)
-    SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason
+               || CAST(:leave_out AS bigint[]) AS ids)
+    SELECT 's' AS whose, staff_id AS id, lower(occupied) AS lower, upper(occupied) AS upper, '' AS kind, '' AS reason,
+           CAST(NULL AS bigint) AS party_id, 1 AS place
     FROM booking_items
     WHERE staff_id = ANY(:staff) AND occupied && tstzrange(:lower, :upper) AND occupies
       AND (booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[]))) IS NOT TRUE
     UNION ALL
-    SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '' FROM booking_item_resources
+    SELECT 'r', resource_id, lower(occupied), upper(occupied), '', '', party_id, place FROM booking_item_resources
     WHERE resource_id = ANY(:resources) AND occupied && tstzrange(:lower, :upper) AND occupies
       AND booking_item_id NOT IN (SELECT id FROM booking_items
                                   WHERE booking_id = ANY(CAST((SELECT ids FROM free) AS bigint[])))
+      AND party_id IS DISTINCT FROM COALESCE(CAST(:party AS bigint), 0)
     UNION ALL
-    SELECT 's', staff_id, starts_at, ends_at, kind, reason FROM blocked_times
+    SELECT 's', staff_id, starts_at, ends_at, kind, reason, NULL, 1 FROM blocked_times
     WHERE staff_id = ANY(:staff) AND starts_at < :upper AND ends_at > :lower
     UNION ALL
-    SELECT 'r', resource_id, starts_at, ends_at, kind, reason FROM blocked_times
+    SELECT 'r', resource_id, starts_at, ends_at, kind, reason, NULL, 1 FROM blocked_times
     WHERE resource_id = ANY(:resources) AND starts_at < :upper AND ends_at > :lower
     ORDER BY 3, 2
     """
-).bindparams(bindparam("staff", type_=_IDS), bindparam("resources", type_=_IDS))
+).bindparams(*(bindparam(name, type_=_IDS) for name in ("staff", "resources", "leave_out")))
 
 _HOURS = text(
     """
@@ -76,11 +78,16 @@ _HOURS = text(
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A stretch that is not free, and why: ``kind`` is empty for a visit, else that of the blocked time."""
+    """A stretch that is not free, and why: ``kind`` is empty for a visit, else that of the blocked time.
+
+    ``party_id``: whose guests take the room, if they could share it; this one lies at ``place``.
+    """
 
     span: Span
     kind: str = ""
     reason: str = ""
+    party_id: int | None = None
+    place: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,11 +113,15 @@ class Busy:
 
 @dataclass(frozen=True)
 class Team:
-    """Who and what a branch has for some services: in order, the therapists of each and the rooms of each type."""
+    """Who and what a branch has for some services: in order, the therapists of each and the rooms of each type.
+
+    Rooms with several ``places`` come last: they are for those who come together.
+    """
 
     names: dict[int, str]
     staff: dict[int, list[int]]
     rooms: dict[int, list[tuple[int, int, int | None, list[int]]]]  # (type, from, length, resources) by service
+    places: dict[int, int]  # by resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +139,8 @@ def load_team(service_ids: Collection[int], branch_id: int) -> Team:
     staff: dict[int, list[int]] = {one: [] for one in service_ids}
     kinds: dict[int, dict[int, tuple[int, int, int | None, list[int]]]] = {one: {} for one in service_ids}
     values = {"services": list(service_ids), "branch": branch_id}
-    for service_id, type_id, begins, length, one, name, _position in db.session.execute(_TEAM, values):
+    places: dict[int, int] = {}
+    for service_id, type_id, begins, length, one, name, _position, count in db.session.execute(_TEAM, values):
         if type_id is None:
             names[one] = name
             staff[service_id].append(one)
@@ -136,7 +148,8 @@ def load_team(service_ids: Collection[int], branch_id: int) -> Team:
         of_type = kinds[service_id].setdefault(type_id, (type_id, begins, length, []))
         if one is not None:
             of_type[3].append(one)
-    return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()})
+            places[one] = count
+    return Team(names, staff, {service_id: list(some.values()) for service_id, some in kinds.items()}, places)
 
 
 def load_hours(branch: Branch, first: dt.date, last: dt.date, staff_ids: Collection[int] = ()) -> Hours:
@@ -182,12 +195,14 @@ def load_busy(
     staff_ids: Iterable[int],
     resource_ids: Iterable[int],
     *,
-    except_booking_id: int | None = None,
+    except_booking_ids: Collection[int] = (),
+    except_party_id: int | None = None,
     absence: Absence | None = None,
 ) -> Busy:
-    """What is taken within ``whole``, but for the visit ``except_booking_id`` and lapsed holds. One statement.
+    """What is taken within ``whole``, but for the visits ``except_booking_ids`` and lapsed holds. One statement.
 
-    ``absence`` counts as blocked, whether it is recorded or not.
+    ``except_party_id``: nor are the rooms of that party busy, which its guests may share. ``absence`` counts as
+    blocked, whether it is recorded or not.
     """
     staff: dict[int, list[Taken]] = defaultdict(list)
     rooms: dict[int, list[Taken]] = defaultdict(list)
@@ -196,11 +211,12 @@ def load_busy(
         "resources": list(resource_ids),
         "lower": whole.lower,
         "upper": whole.upper,
-        "leave_out": except_booking_id,
+        "leave_out": list(except_booking_ids),
+        "party": except_party_id,
         "now": clock.now(),
     }
-    for whose, one, lower, upper, kind, reason in db.session.execute(_BUSY, values):
-        (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), kind, reason))
+    for whose, one, lower, upper, *what in db.session.execute(_BUSY, values):
+        (staff if whose == "s" else rooms)[one].append(Taken(Span(lower, upper), *what))
     if absence is not None and absence.staff_id is not None:
         staff[absence.staff_id].append(Taken(absence.span, "blocked"))
     if absence is not None and absence.resource_id is not None:

@@ -41,6 +41,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ex_booking_item_resources_resource": lambda: SlotTakenError(
         "resource_busy", N_("The room or equipment is busy at that time."), field="starts_at", ways_out=(OTHER_SLOT,)
     ),
+    "ex_booking_item_resources_place": lambda: SlotTakenError(
+        "resource_busy", N_("The room or equipment is busy at that time."), field="starts_at", ways_out=(OTHER_SLOT,)
+    ),
     "tr_bookings_version": lambda: ConflictError(
         "changed_meanwhile", N_("Somebody else has just changed this visit. Here is how it stands now.")
     ),

@@ -149,7 +149,7 @@ def test_a_room_is_drawn_into_the_form_too(page: Page, spa: Spa, visit: int):
     hand = Hand(page, _tomorrow(spa), "&by=room")
     begin = hand.point(_slot(page, "13:00, Room 2"))
 
-    hand.drag(begin, (begin[0], begin[1] + HOUR * 0.75))
+    hand.drag(begin, (begin[0], begin[1] + HOUR * 0.65))
 
     form = page.locator("#panel #booking-form")
     expect(form.locator("[name=items-0-resource_id]")).to_have_value(str(spa.rooms[1]))

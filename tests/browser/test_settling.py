@@ -102,7 +102,7 @@ def test_without_javascript_the_visit_is_completed_in_place(card: int, visit: in
     assert _status(visit) == "completed"
 
 
-def test_a_manager_puts_a_package_on_sale(log_in: Callable[..., Page]):
+def test_a_manager_puts_a_package_on_sale(spa: Spa, log_in: Callable[..., Page]):
     page = log_in("manager")
     desk = Desk(page)
     page.goto("/setup/plans")

@@ -10,8 +10,8 @@ from spa_app.extensions import db
 from spa_app.services import bookings, scheduling
 from spa_app.services.availability import Span
 from spa_app.services.bookings import ItemRequest, Mark, Substitution, substitution
-from spa_app.services.bookings import booking as bookings_booking
 from spa_app.services.bookings import items as bookings_items
+from spa_app.services.bookings import moving as bookings_moving
 from spa_app.services.scheduling_facts import Absence
 from spa_app.services.transaction import in_transaction
 from tests import factories
@@ -74,7 +74,7 @@ RACES = [
     Race(
         "hand an absent therapist's visit over, or move it",
         hand_over_or_move,
-        ((substitution, "load_bench"), (bookings_booking, "list_items")),
+        ((substitution, "load_bench"), (bookings_moving, "list_items")),
         (VERSION, *STAFF_OVERLAP),
         TAKEN,
     ),

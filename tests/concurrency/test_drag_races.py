@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from spa_app.extensions import db
 from spa_app.services import bookings, scheduling
 from spa_app.services.bookings import ItemRequest
-from spa_app.services.bookings import booking as bookings_booking
+from spa_app.services.bookings import moving as bookings_moving
 from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
@@ -76,14 +76,14 @@ RACES = [
     Race(
         "stretch one service",
         stretch_one_service,
-        (bookings_booking, "list_items"),
+        (bookings_moving, "list_items"),
         (VERSION,),
         frozenset({"changed_meanwhile"}),
     ),
     Race(
         "carry or stretch one visit",
         carry_or_stretch_one_visit,
-        (bookings_booking, "list_items"),
+        (bookings_moving, "list_items"),
         (VERSION,),
         frozenset({"changed_meanwhile"}),
     ),

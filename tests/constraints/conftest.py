@@ -67,6 +67,9 @@ def _fill() -> None:
     bookings.undo_complete(undone, actor=manager)
     _cards(spa)
     _schedules(spa)
+    factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
+    for days in (2, 3):
+        factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
     _waitlist(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:

@@ -20,6 +20,7 @@ TRIGGERS = """
 # An UPDATE of committed rows that breaks the constraint and no other one that is looked at before it.
 BREAKING_UPDATES = {
     "ck_accounts_kind": "accounts SET kind = 'x'",
+    "ck_booking_item_resources_place": "booking_item_resources SET place = 0",
     "ck_booking_items_occupied_covers_visit": "booking_items SET occupied = tstzrange(starts_at + '1 min', ends_at)",
     "ck_booking_items_order": "booking_items SET ends_at = starts_at",
     "ck_booking_items_price": "booking_items SET price_amount = -1",
@@ -102,6 +103,7 @@ BREAKING_UPDATES = {
     "ck_plans_validity_unit": "plans SET validity_days = NULL",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
+    "ck_resources_places": "resources SET places = 0",
     "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
     "ck_roster_weeks_something": "roster_weeks SET has_draft = false, published_at = NULL",
     "ck_service_resources_from": "service_resources SET from_minutes = -1, length_minutes = 5",
@@ -131,6 +133,11 @@ BREAKING_UPDATES = {
     "ex_booking_items_staff": (
         "booking_items SET staff_id = (SELECT min(id) FROM staff), starts_at = '2026-01-01 10:00Z',"
         " ends_at = '2026-01-01 11:00Z', occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
+    ),
+    "ex_booking_item_resources_place": (
+        "booking_item_resources SET party_id = (SELECT min(id) FROM parties), place = 2,"
+        " resource_id = (SELECT min(id) FROM resources),"
+        " occupied = tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z')"
     ),
     "ex_booking_item_resources_resource": (
         "booking_item_resources SET resource_id = (SELECT min(id) FROM resources),"
@@ -275,6 +282,31 @@ BREAKING_STATEMENTS = {
             "UPDATE bookings SET version = version + 2",
             "UPDATE bookings SET version = version - 1",
         ),
+    ),
+    "tr_bookings_party": (
+        "tr_bookings_party",
+        (
+            "UPDATE bookings SET version = version + 1, party_id = NULL WHERE party_id IS NOT NULL",
+            "UPDATE bookings SET version = version + 1, party_id = (SELECT min(id) FROM parties)"
+            " WHERE party_id IS NULL",
+            "UPDATE bookings SET version = version + 1, party_id = (SELECT min(id) FROM parties)"
+            " WHERE party_id = (SELECT max(id) FROM parties)",
+        ),
+    ),
+    "tr_booking_item_resources_party": (
+        "tr_booking_item_resources_party",
+        (
+            "UPDATE booking_item_resources SET party_id = (SELECT min(id) FROM parties) WHERE party_id IS NULL",
+            "UPDATE booking_item_resources SET place = 3 WHERE place = 2",
+            "UPDATE booking_item_resources SET resource_id = (SELECT min(id) FROM resources) WHERE place = 2",
+            "INSERT INTO booking_item_resources (booking_item_id, resource_id, occupied, occupies, party_id)"
+            " SELECT i.id, r.id, i.occupied, i.occupies, p.id FROM booking_items i"
+            " JOIN bookings b ON b.id = i.booking_id, resources r, parties p WHERE b.party_id IS NULL LIMIT 1",
+        ),
+    ),
+    "tr_resources_places": (
+        "tr_resources_places",
+        ("UPDATE resources SET places = 1 WHERE places = 2",),
     ),
     "tr_journal_entries_balanced": (
         "tr_journal_entries_balanced",

@@ -23,7 +23,7 @@ from tests.factories import (
 )
 from tests.services.checks import rows
 from tests.web.test_items import form_on, items_of
-from tests.web.visits import HTMX, error_at, nothing_stored, post, text_of
+from tests.web.visits import HTMX, error_at, nothing_stored, post, text_of, undo_in
 
 LENGTHS = "SELECT extract(epoch FROM ends_at - starts_at)::int / 60 FROM booking_items ORDER BY position"
 
@@ -37,13 +37,6 @@ def visit(spa):
 
 def time(spa, text):
     return format_local(tomorrow_at(spa.branch, text), TIMEZONE)
-
-
-def undo_in(answer):
-    """Where the newest toast's undo goes, and its fields; None where it offers none."""
-    toast = answer.text[answer.text.rindex("data-toast>") :]
-    form = re.search(r'<form method="post" action="([^"]+)".*?</form>', toast, re.S)
-    return (form[1], dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form[0]))) if form else None
 
 
 def plan():

@@ -46,6 +46,13 @@ def post(client, url, headers=None, *, key=None, **fields):
     return client.post(url, data={"idempotency_key": key or str(uuid.uuid4()), **fields}, headers=headers)
 
 
+def undo_in(answer):
+    """Where the newest toast's undo goes, and its fields; None where it offers none."""
+    toast = answer.text[answer.text.rindex("data-toast>") :]
+    form = re.search(r'<form method="post" action="([^"]+)".*?</form>', toast, re.S)
+    return (form[1], dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form[0]))) if form else None
+
+
 def visit_fields(spa, **changes):
     fields = {
         "customer_id": spa.customer,

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,10 @@ from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Cu
 from spa_app.services import availability, blocks, scheduling
 from spa_app.services.actor import Actor
 from spa_app.services.availability import ZERO, Facts, Span, Stretch, Task
+from spa_app.services.bookings.party import find_party_slots
 from spa_app.services.bookings.visit import list_items
 from spa_app.services.scheduling import Need, Slot
-from spa_app.services.scheduling_facts import Absence, Busy, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_facts import Absence, Busy, Taken, load_busy, load_hours, load_team, make_facts
 from spa_app.services.substitutes import Job, assign
 
 MOST_LISTED = 100
@@ -26,11 +27,15 @@ NEXT_TIMES = 3
 
 @dataclass(frozen=True)
 class AffectedItem:
-    """One service of an upcoming visit that the absence falls upon. ``taken`` is the time of the absent one in it."""
+    """One service of an upcoming visit that the absence falls upon. ``taken`` is the time of the absent one in it.
+
+    ``party_id``: with whose other guests it may share a room.
+    """
 
     item_id: int
     booking_id: int
     version: int
+    party_id: int | None
     customer_name: str
     phone: str | None
     preferred_staff_id: int | None
@@ -41,6 +46,11 @@ class AffectedItem:
     ends_at: dt.datetime
     occupied: Span
     taken: Span
+
+    @property
+    def group(self) -> tuple[int | None, int | None]:
+        """Who should stay together: the party, or else the visit."""
+        return self.party_id, None if self.party_id else self.booking_id
 
     def task(self, staff: Sequence[int] = ()) -> Task:
         """The service as it stands in the calendar, for some of these therapists."""
@@ -53,19 +63,44 @@ class AffectedItem:
 
 @dataclass(frozen=True)
 class Bench:
-    """Who, or which rooms, could take over: names, who does for each service, and what they have to do already."""
+    """Who, or which rooms, could take over: names, who does for each service, and what they have to do already.
+
+    ``places``: how many guests who come together a room takes, where it is more than one.
+    """
 
     names: dict[int, str]
     able: dict[int, tuple[int, ...]]
     facts: Facts
+    taken: Mapping[int, Sequence[Taken]]
     are_staff: bool
+    places: Mapping[int, int] = field(default_factory=dict)
 
     def free_for(self, item: AffectedItem) -> list[int]:
         """Who of them is free for the whole of it, and on shift."""
         able = self.able[item.service_id]
         if self.are_staff:
             return availability.free_staff(item.task(able), item.starts_at, self.facts)
-        return [one for one in able if availability.is_free(item.taken, self.facts.room_busy.get(one, ()))]
+        return [one for one in able if self.seat(item, one) is not None]
+
+    def seat(self, item: AffectedItem, one: int, beside: Sequence[Taken] = ()) -> int | None:
+        """The place it could have with one of them, where only others of its party are; ``beside``: who goes there too.
+
+        None where there is none.
+        """
+        met = [other for other in (*self.taken.get(one, ()), *beside) if other.span.overlaps(item.taken)]
+        if any(item.party_id is None or other.party_id != item.party_id for other in met):
+            return None
+        return min(set(range(1, self.places.get(one, 1) + 1)) - {other.place for other in met}, default=None)
+
+    def seat_all(self, items: Sequence[AffectedItem], one: int) -> bool:
+        """Whether all of these, one after the other, find a place with the same one."""
+        beside: list[Taken] = []
+        for item in items:
+            place = self.seat(item, one, beside)
+            if place is None:
+                return False
+            beside.append(Taken(item.taken, party_id=item.party_id, place=place))
+        return True
 
 
 @dataclass(frozen=True)
@@ -119,7 +154,12 @@ def find_affected(absence: Absence, *, actor: Actor) -> AffectedList:
     bench = load_bench(owner, items, read=load_busy)
     cost = _costs(items, bench, branch)
     jobs = [Job(item.item_id, item.taken, tuple(bench.free_for(item))) for item in items]
-    chosen = assign(jobs, cost)
+    by_id = {item.item_id: item for item in items}
+    chosen = assign(
+        jobs,
+        cost,
+        shares=lambda one, job, others: bench.seat_all([by_id[other.id] for other in (*others, job)], one),
+    )
     visits = []
     searched = 0
     for item, job in zip(items, jobs, strict=True):
@@ -170,6 +210,7 @@ def list_affected_items(
             BookingItem.id,
             Booking.id,
             Booking.version,
+            Booking.party_id,
             Customer.full_name,
             Customer.phone,
             Customer.preferred_staff_id,
@@ -215,21 +256,24 @@ def load_bench(owner: Staff | Resource, items: Sequence[AffectedItem], *, read: 
         able = {one: tuple(who for who in team.staff[one] if who != owner.id) for one in services}
         everybody = sorted({who for some in able.values() for who in some})
         hours = load_hours(branch, first, last, everybody)
-        return Bench(team.names, able, make_facts(whole, hours, read(whole, everybody, ())), True)
+        busy = read(whole, everybody, ())
+        return Bench(team.names, able, make_facts(whole, hours, busy), busy.staff, are_staff=True)
     alike = (
-        select(Resource.id, Resource.name)
+        select(Resource.id, Resource.name, Resource.places)
         .where(
             Resource.branch_id == branch.id,
             Resource.type_id == owner.type_id,
             Resource.is_active,
             Resource.id != owner.id,
         )
-        .order_by(Resource.position, Resource.id)
+        .order_by(Resource.places, Resource.position, Resource.id)
     )
-    names = {row[0]: row[1] for row in db.session.execute(alike)}
-    hours = load_hours(branch, first, last)
-    facts = make_facts(whole, hours, read(whole, (), list(names)))
-    return Bench(names, dict.fromkeys(services, tuple(names)), facts, False)
+    rooms = db.session.execute(alike).all()
+    names = {row.id: row.name for row in rooms}
+    busy = read(whole, (), list(names))
+    facts = make_facts(whole, load_hours(branch, first, last), busy)
+    able = dict.fromkeys(services, tuple(names))
+    return Bench(names, able, facts, busy.rooms, are_staff=False, places={row.id: row.places for row in rooms})
 
 
 def is_marked(absence: Absence) -> bool:
@@ -243,7 +287,7 @@ def is_marked(absence: Absence) -> bool:
 def _costs(items: Sequence[AffectedItem], bench: Bench, branch: Branch) -> Callable[[Job, int, Mapping[int, int]], Any]:
     """How badly a candidate suits: for therapists :func:`availability.score`, with what was given to them counted in.
 
-    Rooms come in their order. Services of one visit stay together where they can.
+    Rooms come in their order. Services of one visit, and guests who shared a room, stay together where they can.
     """
     by_id = {item.item_id: item for item in items}
     days = {
@@ -254,9 +298,12 @@ def _costs(items: Sequence[AffectedItem], bench: Bench, branch: Branch) -> Calla
 
     def cost(job: Job, one: int, chosen: Mapping[int, int]) -> Any:
         item, day = by_id[job.id], days[job.id]
-        together = [who for other, who in chosen.items() if by_id[other].booking_id == item.booking_id]
         if not bench.are_staff:
-            return one not in together
+            mates = [other for other in items if other.group == item.group]
+            shared = [chosen[other.item_id] for other in mates if other.item_id in chosen]
+            guests = sum(other.taken.overlaps(item.taken) for other in mates)
+            return one not in shared, -min(bench.places[one], guests)
+        together = [who for other, who in chosen.items() if by_id[other].booking_id == item.booking_id]
         given = availability.union(by_id[other].taken for other, who in chosen.items() if who == one)
         more = sum((span.upper - span.lower for span in availability.intersect(given, [day])), ZERO)
         busy = availability.union([*bench.facts.staff_busy.get(one, ()), *given])
@@ -274,8 +321,11 @@ def _costs(items: Sequence[AffectedItem], bench: Bench, branch: Branch) -> Calla
 
 
 def _next_free(item: AffectedItem, absence: Absence, branch: Branch) -> list[Slot]:
-    """When the whole visit fits next, with somebody else, or another room, for what is affected."""
+    """When the whole visit, or party, fits next, with somebody else, or another room, for what is affected."""
     standing = list_items(item.booking_id)
+    since = max(clock.now(), standing[0].starts_at)
+    if item.party_id is not None:
+        return find_party_slots(item.booking_id, since=since, limit=NEXT_TIMES, absence=absence)
     needs = [
         Need(
             db.session.get_one(Service, one.service_id),
@@ -288,7 +338,7 @@ def _next_free(item: AffectedItem, absence: Absence, branch: Branch) -> list[Slo
     return scheduling.next_slots(
         needs,
         branch=branch,
-        since=max(clock.now(), standing[0].starts_at),
+        since=since,
         limit=NEXT_TIMES,
         preferred_staff_id=item.preferred_staff_id,
         except_booking_id=item.booking_id,

@@ -1,27 +1,16 @@
-"""Putting a visit into the calendar, and moving it there."""
+"""Putting a visit into the calendar."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import delete
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError, NotFoundError, WrongStateError
+from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, Service
+from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, CustomerTreatment
 from spa_app.services import audit, holds, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.bookings.visit import (
-    list_items,
-    list_resource_ids,
-    lock_booking,
-    lock_cards_of,
-    require_status,
-    require_version,
-)
-from spa_app.services.scheduling import Need, Place, Placement, Slot, Wish
+from spa_app.services.scheduling import Need, Place, Placement, Wish
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
@@ -29,7 +18,6 @@ LATE_AFTER = dt.timedelta(minutes=15)  # a walk-in typed in a few minutes after 
 DESK_LOOKS_BACK = dt.timedelta(days=7)
 MOST_ITEMS = 10
 NOTE_LENGTH = 2000
-LEAST_MINUTES, MOST_MINUTES = 5, 720  # as long as a service of the catalogue may take
 
 # Into the table: nobody asks for the objects.
 _TAKE = BookingItemResource.__table__.insert()  # type: ignore[attr-defined]
@@ -83,7 +71,8 @@ def book(
         placement = scheduling.take_places(
             needs, branch=branch, preferred_staff_id=customer.preferred_staff_id, override_hours=override_hours
         )
-        places = placement.places
+        holds.end_lapsed_of(customer_id)  # what they reserved on a card can be booked again
+        cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
         booking = Booking(
             branch_id=branch.id,
             customer_id=customer_id,
@@ -96,163 +85,63 @@ def book(
             held_by_id=actor.user_id if held_until else None,
             waitlist_entry_id=waitlist_entry_id,
         )
-        visit_on = clock.local_date(starts_at, branch.timezone)
-        holds.end_lapsed_of(customer_id)  # what they reserved on a card can be booked again
-        cards = treatments.lock_cards(item.treatment_id for item in items if item.treatment_id)
-        for item, need in zip(items, needs, strict=True):
-            if item.treatment_id:
-                treatments.check_usable(
-                    cards.get(item.treatment_id),
-                    customer_id=customer_id,
-                    service_id=item.service_id,
-                    visit_on=visit_on,
-                    field=f"{need.field}treatment_id",
-                )
-        session.add(booking)
-        session.flush()
-        rows = _add_items(booking, items, needs, places)
-        for row, need in zip(rows, needs, strict=True):
-            if row.treatment_id:
-                treatments.hold_session(
-                    cards[row.treatment_id],
-                    item_id=row.id,
-                    customer_id=customer_id,
-                    actor=actor,
-                    field=f"{need.field}treatment_id",
-                )
-        audit.record(
-            "booking_created",
-            entity="booking",
-            entity_id=booking.id,
-            actor=actor,
-            after={
-                "customer_id": customer_id,
-                "starts_at": starts_at.isoformat(),
-                "staff": [place.staff_id for place in places],
-                "entered_late": is_late,
-                **({"held_until": held_until.isoformat()} if held_until else {}),
-            },
-        )
-        record_override(booking, placement, actor=actor)
-        if booking.status == "confirmed" and not is_late:
-            outbox.add("booking_confirmed", {"booking_id": booking.id})
-        return booking.id
+        return enter_visit(booking, items, needs, placement, cards=cards, branch=branch, actor=actor)
 
 
-def move(
-    booking_id: int,
+def enter_visit(
+    booking: Booking,
+    items: Sequence[ItemRequest],
+    needs: Sequence[Need],
+    placement: Placement,
     *,
-    starts_at: dt.datetime,
+    cards: Mapping[int, CustomerTreatment],
+    branch: Branch,
     actor: Actor,
-    staff_id: int | None = None,
-    resource_id: int | None = None,
-    item_id: int | None = None,
-    minutes: int | None = None,
-    version: int | None = None,
-    override_hours: bool = False,
 ) -> int:
-    """Move a visit to another time, therapist or room, and return its id. Everything is checked anew.
+    """Store a visit at the places found for it, with its holds and its audit rows, and return its id.
 
-    The services keep their order and what lies between them. ``item_id`` names the one service that ``staff_id``,
-    ``resource_id`` and ``minutes`` (how long it takes; its price and its buffers stay) are about: the services after it
-    follow where it now ends earlier or later. Without it ``staff_id`` takes over from the therapist of the first
-    service, and ``resource_id`` from its room; empty keeps the therapists, and the rooms where they are free.
-    ``override_hours`` is as in :func:`book`; ``version`` is what the caller's screen showed. Locks the booking,
-    therapists, rooms, then cards. Raises what :func:`book` raises, :class:`ConflictError` when somebody else changed
-    the visit meanwhile, and :class:`WrongStateError` for a visit that is over (a manager may still correct it).
+    The caller holds the therapists, the rooms and ``cards`` locked. Raises :class:`InvalidError` at the card's field.
     """
-    with atomic() as session:
-        if override_hours:
-            actor.require_manager()
-        booking = lock_booking(booking_id, actor=actor)
-        require_status(booking, "pending", "confirmed")
-        if version is not None:
-            require_version(booking, version)
-        branch = session.get_one(Branch, booking.branch_id)
-        items = list_items(booking_id)
-        require_not_over(items, actor=actor)
-        is_late = check_start(starts_at, actor=actor)
-        shift = starts_at - items[0].starts_at
-        needs = _moved(items, starts_at, staff_id=staff_id, resource_id=resource_id, item_id=item_id, minutes=minutes)
-        placement = scheduling.take_places(
-            needs, branch=branch, except_booking_id=booking.id, override_hours=override_hours
-        )
-        before = _times_and_staff(items)
-        replace_places(items, needs, placement.places)
-        booking.starts_at = starts_at
-        if shift:
-            booking.entered_late = is_late
-        booking.version += 1
-        visit_on = clock.local_date(starts_at, branch.timezone)
-        for item, card in lock_cards_of(items):
+    visit_on = clock.local_date(booking.starts_at, branch.timezone)
+    for item, need in zip(items, needs, strict=True):
+        if item.treatment_id:
             treatments.check_usable(
-                card,
+                cards.get(item.treatment_id),
                 customer_id=booking.customer_id,
                 service_id=item.service_id,
                 visit_on=visit_on,
-                field="starts_at",
+                field=f"{need.field}treatment_id",
             )
-        audit.record(
-            "booking_moved",
-            entity="booking",
-            entity_id=booking.id,
-            actor=actor,
-            before=before,
-            after=_times_and_staff(items),
-        )
-        record_override(booking, placement, actor=actor)
-        return booking.id
-
-
-def find_moves(
-    booking_id: int,
-    *,
-    since: dt.datetime,
-    staff_id: int | None = None,
-    resource_id: int | None = None,
-    item_id: int | None = None,
-    minutes: int | None = None,
-    limit: int = 5,
-) -> list[Slot]:
-    """The next starts of the whole visit from ``since`` on at which :func:`move`, asked the same, would find a place.
-
-    Locks nothing. Raises what :func:`move` raises for an ``item_id`` or ``minutes`` that cannot be.
-    """
-    items = list_items(booking_id)
-    branch = db.session.get_one(Branch, db.session.get_one(Booking, booking_id).branch_id)
-    needs = _moved(items, since, staff_id=staff_id, resource_id=resource_id, item_id=item_id, minutes=minutes)
-    return scheduling.next_slots(needs, branch=branch, since=since, limit=limit, except_booking_id=booking_id)
-
-
-def check_minutes(minutes: int) -> dt.timedelta:
-    """How long a service is to take. Raises :class:`InvalidError` for what no service takes."""
-    if not LEAST_MINUTES <= minutes <= MOST_MINUTES:
-        raise InvalidError(
-            "minutes_out_of_range",
-            N_("A service takes from %(least)s to %(most)s minutes."),
-            field="minutes",
-            least=LEAST_MINUTES,
-            most=MOST_MINUTES,
-        )
-    return dt.timedelta(minutes=minutes)
-
-
-def require_not_over(items: Sequence[BookingItem], *, actor: Actor) -> None:
-    """Raise :class:`WrongStateError` when the time of a visit has passed, unless a manager corrects it.
-
-    What became of it is noted instead: a move would lead around the policy for those who do not come (1-product,
-    *Bookings*: past items are locked).
-    """
-    ends_at = max(item.ends_at for item in items)
-    if ends_at <= clock.now() and not actor.is_manager:
-        raise WrongStateError(
-            "visit_over",
-            N_(
-                "The time of this visit was over at %(ends_at)s, so it stays where it is: "
-                "complete it, or note a no-show. A manager can still move it."
-            ),
-            ends_at=ends_at,
-        )
+    db.session.add(booking)
+    db.session.flush()
+    rows = _add_items(booking, items, needs, placement.places)
+    for row, need in zip(rows, needs, strict=True):
+        if row.treatment_id:
+            treatments.hold_session(
+                cards[row.treatment_id],
+                item_id=row.id,
+                customer_id=booking.customer_id,
+                actor=actor,
+                field=f"{need.field}treatment_id",
+            )
+    audit.record(
+        "booking_created",
+        entity="booking",
+        entity_id=booking.id,
+        actor=actor,
+        after={
+            "customer_id": booking.customer_id,
+            "starts_at": booking.starts_at.isoformat(),
+            "staff": [place.staff_id for place in placement.places],
+            "entered_late": booking.entered_late,
+            **({"party_id": booking.party_id} if booking.party_id else {}),
+            **({"held_until": booking.held_until.isoformat()} if booking.held_until else {}),
+        },
+    )
+    record_override(booking, placement, actor=actor)
+    if booking.status == "confirmed" and not booking.entered_late:
+        outbox.add("booking_confirmed", {"booking_id": booking.id})
+    return booking.id
 
 
 def check_start(starts_at: dt.datetime, *, actor: Actor) -> bool:
@@ -292,83 +181,8 @@ def _add_items(
     db.session.add_all(rows)
     db.session.flush()
     for row, place in zip(rows, places, strict=True):
-        add_resources(row.id, place)
+        add_resources(row.id, place, party_id=booking.party_id)
     return rows
-
-
-def _moved(
-    items: Sequence[BookingItem],
-    starts_at: dt.datetime,
-    *,
-    staff_id: int | None,
-    resource_id: int | None,
-    item_id: int | None,
-    minutes: int | None,
-) -> list[Need]:
-    """The services of a visit as :func:`move` is to have them."""
-    first = items[0]
-    meant = first if item_id is None else next((item for item in items if item.id == item_id), None)
-    if meant is None:
-        raise NotFoundError("item_unknown", N_("This service is no longer part of the visit."))
-    if minutes is not None and item_id is None and len(items) > 1:
-        raise InvalidError("item_missing", N_("Choose the service that takes so long."), field="item_id")
-    rooms = {item.id: tuple(list_resource_ids(item)) for item in items}
-    shift = starts_at - first.starts_at
-    needs = []
-    for item in items:
-        duration = item.ends_at - item.starts_at
-        wanted = check_minutes(minutes) if minutes is not None and item is meant else duration
-        goes_along = item_id is None and item.staff_id == first.staff_id
-        moves_along = item_id is None and not set(rooms[item.id]).isdisjoint(rooms[first.id])
-        needs.append(
-            Need(
-                service=db.session.get_one(Service, item.service_id),
-                starts_at=item.starts_at + shift,
-                duration=wanted,
-                staff_id=staff_id if staff_id and (item is meant or goes_along) else item.staff_id,
-                resource_id=resource_id if item is meant or moves_along else None,
-                preferred_resource_ids=rooms[item.id],
-            )
-        )
-        shift += wanted - duration
-    return needs
-
-
-def _times_and_staff(items: Sequence[BookingItem]) -> dict[str, Any]:
-    return {
-        "starts_at": items[0].starts_at.isoformat(),
-        "staff": [item.staff_id for item in items],
-        "minutes": [(item.ends_at - item.starts_at) // dt.timedelta(minutes=1) for item in items],
-    }
-
-
-def replace_places(items: Sequence[BookingItem], needs: Sequence[Need], places: Sequence[Place]) -> None:
-    """Bring a visit's items to the times and places found for them."""
-    ids = [item.id for item in items]
-    db.session.execute(delete(BookingItemResource).where(BookingItemResource.booking_item_id.in_(ids)))
-    waiting = list(zip(items, needs, places, strict=True))
-    while waiting:
-        # The services of one visit must not run into each other on the way. Their order stays, so there is always one
-        # whose new time is clear of what the others still have.
-        step = next(one for one in waiting if _is_clear(one, [item for item, *_ in waiting]))
-        waiting.remove(step)
-        item, need, place = step
-        item.staff_id = place.staff_id
-        item.starts_at = need.starts_at
-        item.ends_at = need.ends_at
-        item.occupied = need.occupied.as_range
-        db.session.flush()
-    for item, place in zip(items, places, strict=True):
-        add_resources(item.id, place)
-
-
-def _is_clear(step: tuple[BookingItem, Need, Place], items: Sequence[BookingItem]) -> bool:
-    moved, need, place = step
-    return not any(
-        place.staff_id == item.staff_id and item.occupied.overlaps(need.occupied.as_range)
-        for item in items
-        if item is not moved
-    )
 
 
 def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> None:
@@ -383,11 +197,19 @@ def record_override(booking: Booking, placement: Placement, *, actor: Actor) -> 
         )
 
 
-def add_resources(item_id: int, place: Place) -> None:
-    """Give an item the rooms and machines of its place."""
+def add_resources(item_id: int, place: Place, *, party_id: int | None) -> None:
+    """Give an item the rooms and machines of its place; in a party others of it may be in the same room."""
+    seats = place.seats or [1] * len(place.rooms)
     rows = [
-        {"booking_item_id": item_id, "resource_id": resource_id, "occupied": span.as_range, "occupies": True}
-        for resource_id, span in place.rooms
+        {
+            "booking_item_id": item_id,
+            "resource_id": resource_id,
+            "occupied": span.as_range,
+            "occupies": True,
+            "party_id": party_id,
+            "place": seat,
+        }
+        for (resource_id, span), seat in zip(place.rooms, seats, strict=True)
     ]
     if rows:
         db.session.execute(_TAKE, rows)

@@ -15,18 +15,16 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Service
-from spa_app.services import audit, scheduling, treatments
+from spa_app.services import audit, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import (
     MOST_ITEMS,
     ItemRequest,
     add_resources,
-    check_minutes,
     check_start,
     record_override,
-    replace_places,
-    require_not_over,
 )
+from spa_app.services.bookings.moving import check_minutes, replace_places, require_not_over, take_places_anew
 from spa_app.services.bookings.paying import item_facts, pay_by
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Need, Placement
@@ -95,7 +93,7 @@ def add_item(
         )
         session.add(item)
         session.flush()
-        add_resources(item.id, place)
+        add_resources(item.id, place, party_id=visit.booking.party_id)
         pay_by(visit.booking, item, request.treatment_id, branch=visit.branch, actor=actor)
         record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_added", before=None, actor=actor)
@@ -148,7 +146,7 @@ def change_item(
             *(_as_it_is(one, shift=shift) for one in visit.items[index + 1 :]),
         ]
         placement = _take_places(visit, needs, override_hours=override_hours, actor=actor)
-        replace_places(visit.items, needs, placement.places)
+        replace_places(visit.items, needs, placement.places, party_id=visit.booking.party_id)
         if is_other:
             item.service_id = service.id
             item.price_amount = service.price_amount
@@ -232,9 +230,7 @@ def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, 
     check_start(visit.booking.starts_at, actor=actor)
     if override_hours:
         actor.require_manager()
-    return scheduling.take_places(
-        needs, branch=visit.branch, except_booking_id=visit.booking.id, override_hours=override_hours
-    )
+    return take_places_anew(visit.booking, needs, branch=visit.branch, override_hours=override_hours)
 
 
 def _changed(visit: _Visit, item: BookingItem, action: str, *, before: dict[str, Any] | None, actor: Actor) -> int:

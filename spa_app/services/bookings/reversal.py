@@ -20,6 +20,7 @@ from spa_app.services.bookings.visit import (
     lock_cards_of,
     require_status,
 )
+from spa_app.services.scheduling_parties import reseat
 from spa_app.services.texts import REASON_LENGTH, clean_text, required_reason
 from spa_app.services.transaction import atomic
 
@@ -118,7 +119,9 @@ def undo_cancel(booking_id: int, *, actor: Actor) -> int:
             waitlist.mark_booked(booking.waitlist_entry_id, booking_id=booking.id, actor=actor)
         branch = db.session.get_one(Branch, booking.branch_id)
         items = list_items(booking_id)
-        scheduling.retake_places(items, branch=branch)
+        scheduling.retake_places(items, branch=branch, party_id=booking.party_id)
+        if booking.party_id:
+            reseat(items, party_id=booking.party_id)
         booking.cancelled_at = None
         booking.cancel_reason = ""
         change_status(booking, "confirmed", "booking_cancellation_undone", actor=actor)

@@ -10,10 +10,9 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, Resource, Staff
 from spa_app.services import audit, blocks, scheduling
 from spa_app.services.actor import Actor
-from spa_app.services.availability import Span
 from spa_app.services.bookings.affected import AffectedItem, Bench, is_marked, list_affected_items, load_bench
 from spa_app.services.bookings.visit import lock_bookings
-from spa_app.services.scheduling_facts import Absence
+from spa_app.services.scheduling_facts import Absence, Taken
 from spa_app.services.transaction import atomic
 
 
@@ -52,8 +51,8 @@ def apply_substitutes(
         moves, visits = _lock(absence, owner, {one.item_id: one for one in chosen})
         scheduling.lock_rows(type(owner), {owner.id, *(one for _, one in moves)})
         if moves:
-            _check(moves, load_bench(owner, [item for item, _ in moves], read=scheduling.busy_now))
-            _write(moves, visits, owner, actor=actor)
+            places = _check(moves, load_bench(owner, [item for item, _ in moves], read=scheduling.busy_now))
+            _write(moves, places, visits, owner, actor=actor)
         if mark is not None:
             if is_marked(absence):
                 raise ConflictError(
@@ -88,8 +87,10 @@ def _lock(
     return [(item, chosen[item.item_id].substitute_id) for item in items], visits
 
 
-def _check(moves: Sequence[tuple[AffectedItem, int]], bench: Bench) -> None:
-    given: dict[int, list[Span]] = {}
+def _check(moves: Sequence[tuple[AffectedItem, int]], bench: Bench) -> list[int]:
+    """The place in the room of each who takes over: guests who come together may share one."""
+    given: dict[int, list[Taken]] = {}
+    places = []
     for item, one in moves:
         if one not in bench.able[item.service_id]:
             raise InvalidError(
@@ -97,28 +98,36 @@ def _check(moves: Sequence[tuple[AffectedItem, int]], bench: Bench) -> None:
                 N_("Not everybody chosen can take over %(service)s here."),
                 service=item.service_name,
             )
-        if one not in bench.free_for(item) or any(span.overlaps(item.taken) for span in given.get(one, ())):
+        place = bench.seat(item, one, given.get(one, ())) if one in bench.free_for(item) else None
+        if place is None:
             raise ConflictError(
                 "substitute_taken",
                 N_("%(name)s is no longer free for %(customer)s. Nothing was stored; this is how it stands now."),
                 name=bench.names[one],
                 customer=item.customer_name,
             )
-        given.setdefault(one, []).append(item.taken)
+        given.setdefault(one, []).append(Taken(item.taken, party_id=item.party_id, place=place))
+        places.append(place)
+    return places
 
 
 def _write(
-    moves: Sequence[tuple[AffectedItem, int]], visits: Sequence[Booking], owner: Staff | Resource, *, actor: Actor
+    moves: Sequence[tuple[AffectedItem, int]],
+    places: Sequence[int],
+    visits: Sequence[Booking],
+    owner: Staff | Resource,
+    *,
+    actor: Actor,
 ) -> None:
     what = "staff_id" if isinstance(owner, Staff) else "resource_id"
-    for item, one in moves:
+    for (item, one), place in zip(moves, places, strict=True):
         if isinstance(owner, Staff):
             change = update(BookingItem).where(BookingItem.id == item.item_id).values(staff_id=one)
         else:
             change = (
                 update(BookingItemResource)
                 .where(BookingItemResource.booking_item_id == item.item_id, BookingItemResource.resource_id == owner.id)
-                .values(resource_id=one)
+                .values(resource_id=one, place=place)
             )
         db.session.execute(change)
     for visit in visits:

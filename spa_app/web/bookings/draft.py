@@ -14,10 +14,12 @@ from spa_app.queries.booking_form import CardChoice, Choices, fitting_cards, get
 from spa_app.queries.bookings import VisitCustomer, get_visit_customer
 from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
 from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit
-from spa_app.web.bookings.forms import BookingForm, ItemForm, parse_id
+from spa_app.web.bookings.forms import BookingForm, GuestForm, ItemForm, parse_id
 from spa_app.web.bookings.place import in_panel
 from spa_app.web.bookings.refusals import Refusal
 from spa_app.web.security import local_timezone
@@ -28,24 +30,28 @@ SLOTS = 5
 
 
 @dataclass
+class GuestDraft:
+    """One of those who come, as the form shows them. ``prefix`` stands before the names of their fields."""
+
+    prefix: str
+    form: GuestForm
+    customer: VisitCustomer | None
+    advice: list[Advice]
+    found: list[FoundCustomer] | None = None  # None: not searched
+
+
+@dataclass
 class Draft:
     """A booking form with everything that its template asks."""
 
     form: BookingForm
-    customer: VisitCustomer | None
-    advice: list[Advice]
+    guests: list[GuestDraft]
     due_amount: int
     slots: list[Slot]
-    found: list[FoundCustomer] | None  # None: not searched
     pressed: str  # the button that had the form drawn anew
-    later: str  # where further free times are; empty where there are none
+    later: str  # where further free times are; empty where there are none, and for several guests
     refusal: Refusal | None = None
     waiting: tuple[str, str] | None = None  # who waits for the chosen time: how many, and where it says who
-
-    @property
-    def seeks_customer(self) -> bool:
-        """Whether the first thing to be typed is who comes."""
-        return self.pressed == "forget-customer" or not self.form.items[0].form.service_id.data
 
     @property
     def starts_value(self) -> str:
@@ -53,28 +59,42 @@ class Draft:
         starts_at = self.form.starts_at.data
         return format_local(starts_at, local_timezone()) if starts_at else ""
 
+    @property
+    def can_add_guest(self) -> bool:
+        """Whether somebody else can come along."""
+        return len(self.guests) < MOST_GUESTS
+
+    @property
+    def unnamed(self) -> str | None:
+        """The prefix of the first guest of whom nobody knows yet who it is; None where all are known."""
+        return next((guest.prefix for guest in self.guests if guest.customer is None), None)
+
 
 def has_stale_card(form: BookingForm) -> bool:
     """Whether a customer or service changed after the screen chose a card for it (no script redrew the form)."""
-    items = [entry.form for entry in form.items]
-    return any(item.card_for.data and item.card_for.data != _card_key(form, item) for item in items)
+    items = [(guest, entry.form) for _prefix, guest in form.everybody for entry in guest.items]
+    return any(item.card_for.data and item.card_for.data != _card_key(guest, item) for guest, item in items)
 
 
-def _card_key(form: BookingForm, item: ItemForm) -> str:
+def _card_key(form: GuestForm, item: ItemForm) -> str:
     return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
 
 
-def settle_cards(form: BookingForm, *, redo: bool) -> list[Advice]:
-    """Choose a card for each service whose customer or service changed after the screen last did so.
+def settle_cards(form: BookingForm, *, redo: bool) -> list[list[Advice]]:
+    """Choose a card for each service whose customer or service changed after the screen last did so, guest by guest.
 
     Returns what the desk should know of each.
 
     ``redo``: the form is only being drawn anew, so that a card that no longer fits gives way too, and one is chosen
     where none ever was. A posted form that never was on a screen keeps what it says.
     """
-    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
     starts_at = form.starts_at.data or clock.now()
     visit_on = clock.local_date(starts_at, local_timezone())
+    return [_settle_guest(guest, visit_on, redo=redo) for _prefix, guest in form.everybody]
+
+
+def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Advice]:
+    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
     taken: Counter[int] = Counter()
     advice: list[Advice] = []
     for entry in form.items:
@@ -100,7 +120,7 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[Advice]:
     return advice
 
 
-def settle_therapists(form: BookingForm, customer: VisitCustomer | None, choices: Choices) -> None:
+def settle_therapists(form: GuestForm, customer: VisitCustomer | None, choices: Choices) -> None:
     """Put the customer's preferred therapist where nobody is named, once per customer and service on the screen.
 
     So "anyone" stays what the desk then chooses. The wish of a customer who was chosen before goes with them.
@@ -132,18 +152,46 @@ def prepare(
     branch_id: int,
     *,
     redo: bool,
-    found: list[FoundCustomer] | None = None,
+    found: dict[str, list[FoundCustomer]] | None = None,
     pressed: str = "",
     minutes: int | None = None,
 ) -> Draft:
     """Everything for one drawing of the form. ``redo``: it is drawn anew on the way, not posted.
 
-    ``minutes``: how much time was drawn for its first service, if no service is named.
+    ``found``: who was searched for, by the prefix of the guest. ``minutes``: how much time was drawn for the first
+    service, if no service is named.
     """
     choices = get_choices(branch_id)
     if minutes is not None:
         _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
+    customers = [_offer(guest, choices, redo=redo) for _prefix, guest in form.everybody]
+    advice = settle_cards(form, redo=redo)
+    guests = [
+        GuestDraft(prefix, guest, customer, known, (found or {}).get(prefix))
+        for (prefix, guest), customer, known in zip(form.everybody, customers, advice, strict=True)
+    ]
+    items = [entry.form for guest in guests for entry in guest.form.items]
+    services = [choices.service(item.service_id.data) for item in items]
+    slots = _slots(form, choices, branch_id)
+    place = "panel" if in_panel() else "main"
+    alone = len(guests) == 1
+    return Draft(
+        form=form,
+        guests=guests,
+        due_amount=sum(
+            service.price_amount
+            for service, item in zip(services, items, strict=True)
+            if service and item.treatment_id.data is None
+        ),
+        slots=slots,
+        later=later_url(form.items, slots, branch_id, form.customer_id.data, place=place) if alone else "",
+        pressed=pressed,
+    )
+
+
+def _offer(form: GuestForm, choices: Choices, *, redo: bool) -> VisitCustomer | None:
+    """Fill one guest's choices, and return who it is."""
     customer = get_visit_customer(form.customer_id.data) if form.customer_id.data else None
     if customer is None:
         form.customer_id.data = None
@@ -164,27 +212,10 @@ def prepare(
         item.resource_id.offer(
             [(one.id, one.name) for one in choices.resources_for(item.service_id.data)], none=_("Any that is free")
         )
-    advice = settle_cards(form, redo=redo)
-    services = [choices.service(entry.form.service_id.data) for entry in form.items]
-    slots = _slots(form, choices, branch_id)
-    place = "panel" if in_panel() else "main"
-    return Draft(
-        form=form,
-        customer=customer,
-        advice=advice,
-        due_amount=sum(
-            service.price_amount
-            for service, entry in zip(services, form.items, strict=True)
-            if service and entry.form.treatment_id.data is None
-        ),
-        slots=slots,
-        later=later_url(form.items, slots, branch_id, form.customer_id.data, place=place),
-        found=found,
-        pressed=pressed,
-    )
+    return customer
 
 
-def search(form: BookingForm, *, choose: bool = True) -> list[FoundCustomer]:
+def search(form: GuestForm, *, choose: bool = True) -> list[FoundCustomer]:
     """The customers whom the search field names. One alone is the one (``choose``); nobody: they may be added."""
     q = " ".join((form.customer_q.data or "").split())
     found = find_customers(q, FOUND)
@@ -236,18 +267,28 @@ def later_url(items: FieldList, slots: list[Slot], branch_id: int, customer_id: 
 
 
 def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
-    wishes = []
-    for entry in form.items:
-        item = entry.form
-        if choices.service(item.service_id.data) is None:
-            continue
-        able = {one.id for one in choices.staff_for(item.service_id.data)}
-        staff_id = item.staff_id.data if item.staff_id.data in able else None
-        wishes.append(Wish(item.service_id.data, staff_id, item.resource_id.data))
-    if not wishes or len(wishes) > MOST_ITEMS:
+    """The next times at which all who come fit, as far as they have chosen what for."""
+    guests = []
+    for _prefix, guest in form.everybody[:MOST_GUESTS]:
+        wishes = []
+        for entry in guest.items:
+            item = entry.form
+            if choices.service(item.service_id.data) is None:
+                continue
+            able = {one.id for one in choices.staff_for(item.service_id.data)}
+            staff_id = item.staff_id.data if item.staff_id.data in able else None
+            wishes.append(Wish(item.service_id.data, staff_id, item.resource_id.data))
+        if len(wishes) > MOST_ITEMS:
+            return []
+        if wishes:
+            guests.append((wishes, guest.customer_id.data))
+    if not guests:
         return []
     since = max(form.starts_at.data or clock.now(), clock.now())
-    return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=form.customer_id.data)
+    if len(guests) > 1:
+        return find_slots_together(guests, branch_id=branch_id, since=since, limit=SLOTS)
+    wishes, customer_id = guests[0]
+    return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=customer_id)
 
 
 def card_label(card: CardChoice) -> str:

@@ -23,7 +23,9 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import DateTimeLocalInput, HiddenInput
 
 from spa_app.errors import N_
-from spa_app.services.bookings.booking import LEAST_MINUTES, MOST_ITEMS, MOST_MINUTES, NOTE_LENGTH
+from spa_app.services.bookings.booking import MOST_ITEMS, NOTE_LENGTH
+from spa_app.services.bookings.moving import LEAST_MINUTES, MOST_MINUTES
+from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.texts import REASON_LENGTH
 from spa_app.web.filters import local_input
 from spa_app.web.forms import Form
@@ -34,6 +36,8 @@ OVERRIDE_LABEL = _l("Outside opening hours or off shift (this is logged)")
 MOST_SERVICES = N_("A visit can hold no more services.")
 CHOOSE_CUSTOMER = N_("Choose a customer.")
 _ITEM = re.compile(r"items-(\d{1,3})-([a-z_]+)", re.ASCII)
+_GUEST = re.compile(r"guests-(\d{1,3})-([a-z_0-9-]+)", re.ASCII)
+_SEEN = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
 _ID = re.compile(r"\d{1,19}", re.ASCII)
 
 
@@ -48,10 +52,27 @@ def parse_id(text: str) -> int | None:
 
 
 def numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
-    """The same values with the items numbered 0, 1, 2 in their order: services name an item's field by its place.
+    """The same values with guests and items numbered 0, 1, 2 in their order: services name a field by its place.
 
-    At most one item more than a visit may have is kept, so that the refusal is the service's.
+    At most one guest more than can come together, and one item more than a visit may have, are kept, so that the
+    refusal is the service's.
     """
+    guests: dict[int, MultiDict[str, str]] = {}
+    rest: MultiDict[str, str] = MultiDict()
+    for name, value in values.items(multi=True):
+        found = _GUEST.fullmatch(name)
+        if found:
+            guests.setdefault(int(found[1]), MultiDict()).add(found[2], value)
+        elif not name.startswith("guests-"):
+            rest.add(name, value)
+    kept = _items_numbered_anew(rest)
+    for place, number in enumerate(sorted(guests)[:MOST_GUESTS]):
+        for name, value in _items_numbered_anew(guests[number]).items(multi=True):
+            kept.add(f"guests-{place}-{name}", value)
+    return kept
+
+
+def _items_numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
     numbers = {int(found[1]) for name in values if (found := _ITEM.fullmatch(name))}
     places = {number: place for place, number in enumerate(sorted(numbers)[: MOST_ITEMS + 1])}
     kept: MultiDict[str, str] = MultiDict()
@@ -170,6 +191,23 @@ class UnmarkedField(StringField):
         self.flags.unmarked = True
 
 
+class SeenField(HiddenField):
+    """What a screen showed of several visits, as ``12.1 13.4``: ids with their versions."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read it; empty is nothing seen."""
+        pairs = [_SEEN.fullmatch(one) for one in (valuelist[0].split()[:MOST_GUESTS] if valuelist else [])]
+        if not all(pairs):
+            self.data = {}
+            raise ValueError(gettext("Not a valid choice."))
+        self.data = {int(pair[1]): int(pair[2]) for pair in pairs if pair}
+
+    def _value(self) -> str:
+        return " ".join(f"{one}.{version}" for one, version in (self.data or {}).items())
+
+
 class ItemForm(Form):
     """One service of a visit. ``card_for`` tells for which customer and service the card was chosen on the screen."""
 
@@ -180,20 +218,15 @@ class ItemForm(Form):
     card_for = HiddenField()
 
 
-class BookingForm(Form):
-    """A visit to be booked, for a known customer or for one who is added with it."""
+class GuestForm(Form):
+    """Who comes, known or added with the visit, and for which services."""
 
-    branch_id = HiddenIdField()
     customer_id = HiddenIdField()
     customer_q = StringField(_l("Find the customer"), [Length(max=100)])
     full_name = UnmarkedField(_l("Name"), [Length(max=200)])
     phone = UnmarkedField(_l("Phone"), [Length(max=40)])
     shares_phone = BooleanField(_l("They share this phone with somebody"))
-    starts_at = LocalField(_l("Begins"), [InputRequired()])
     items = FieldList(FormField(ItemForm), min_entries=1)
-    note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])
-    tentative = BooleanField(_l("Tentative: the customer still has to confirm"))
-    override_hours = BooleanField(OVERRIDE_LABEL)
 
     @property
     def adds_customer(self) -> bool:
@@ -202,21 +235,6 @@ class BookingForm(Form):
             (self.full_name.data or "").strip() or (self.phone.data or "").strip()
         )
 
-    def show_unreadable(self) -> bool:
-        """Mark what cannot be read, in a form that is not being posted yet; what is only missing is no matter."""
-        leaves = [*self._fields.values(), *(one for entry in self.items for one in entry.form._fields.values())]
-        for one in leaves:
-            if not isinstance(one, FieldList):
-                one.errors = list(one.process_errors)
-        return any(one.process_errors for one in leaves)
-
-    def field_named(self, name: str | None) -> Field | None:
-        """The field that a service calls so, such as ``items-0-staff_id``; None where there is none."""
-        found = _ITEM.fullmatch(name or "")
-        if found and int(found[1]) < len(self.items.entries):
-            return self.items.entries[int(found[1])].form._fields.get(found[2])
-        return self._fields.get(name or "")
-
     def validate(self, extra_validators: Any = None) -> bool:
         """Whether everything can be read, and a customer is named."""
         valid = super().validate(extra_validators)
@@ -224,6 +242,49 @@ class BookingForm(Form):
             self.customer_id.errors = [*self.customer_id.errors, gettext(CHOOSE_CUSTOMER)]
             return False
         return bool(valid)
+
+
+class BookingForm(GuestForm):
+    """A visit to be booked, and one for each of the ``guests`` who come along."""
+
+    branch_id = HiddenIdField()
+    guests = FieldList(FormField(GuestForm))
+    starts_at = LocalField(_l("Begins"), [InputRequired()])
+    note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])
+    tentative = BooleanField(_l("Tentative: the customer still has to confirm"))
+    override_hours = BooleanField(OVERRIDE_LABEL)
+
+    @property
+    def everybody(self) -> list[tuple[str, GuestForm]]:
+        """The forms of all who come, each with the prefix of its fields; the first one's have none."""
+        return [("", self), *((f"{entry.name}-", entry.form) for entry in self.guests)]
+
+    def show_unreadable(self) -> bool:
+        """Mark what cannot be read, in a form that is not being posted yet; what is only missing is no matter."""
+        leaves = [
+            one
+            for _, guest in self.everybody
+            for one in (
+                *guest._fields.values(),
+                *(leaf for entry in guest.items for leaf in entry.form._fields.values()),
+            )
+        ]
+        for one in leaves:
+            if not isinstance(one, FieldList):
+                one.errors = list(one.process_errors)
+        return any(one.process_errors for one in leaves)
+
+    def field_named(self, name: str | None) -> Field | None:
+        """The field that a service calls so, such as ``items-0-staff_id``; None where there is none."""
+        guest: GuestForm = self
+        rest = name or ""
+        found = _GUEST.fullmatch(rest)
+        if found and int(found[1]) < len(self.guests.entries):
+            guest, rest = self.guests.entries[int(found[1])].form, found[2]
+        found = _ITEM.fullmatch(rest)
+        if found and int(found[1]) < len(guest.items.entries):
+            return guest.items.entries[int(found[1])].form._fields.get(found[2])
+        return guest._fields.get(rest)
 
 
 class MinutesField(IntegerField):
@@ -244,10 +305,12 @@ class MoveForm(Form):
     resource_id = IdField(_l("Room"), [Optional()], id="move-resource_id")
     minutes = MinutesField(_l("Minutes"), [Optional()], id="move-minutes")
     override_hours = BooleanField(OVERRIDE_LABEL, id="move-override_hours")
+    only_this = BooleanField(_l("Only this visit; the others stay where they are"), id="move-only_this")
+    seen = SeenField(id="move-seen")
     version = IntegerField(widget=HiddenInput(), validators=[Optional()], id="move-version")
 
     @property
-    def place(self) -> dict[str, int]:
+    def place(self) -> dict[str, Any]:
         """All that it asks for but the time."""
         asked = (self.item_id, self.staff_id, self.resource_id, self.minutes)
         return {field.name: field.data for field in asked if field.data is not None}
@@ -262,6 +325,7 @@ class CancelForm(Form):
         id="cancel-reason",
         render_kw={"list": "cancel-reasons", "autocomplete": "off"},
     )
+    together = BooleanField(_l("Cancel the visits of the others too"), id="cancel-together")
     waive = BooleanField(_l("Waive it this time"), id="cancel-waive")
     waive_reason = UnmarkedField(_l("Why is it waived?"), [Length(max=REASON_LENGTH)], id="cancel-waive_reason")
 

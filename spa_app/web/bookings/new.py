@@ -1,5 +1,7 @@
 """Booking a visit: the form, its redrawing while it is filled in, and the booking itself."""
 
+import re
+
 from flask import make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -11,14 +13,15 @@ from spa_app.queries.bookings import Visit, get_customer_name
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, customers
 from spa_app.services.availability import Span
-from spa_app.services.bookings import ItemRequest
+from spa_app.services.bookings import Guest, ItemRequest
 from spa_app.services.bookings.booking import MOST_ITEMS
+from spa_app.services.bookings.party import MOST_GUESTS
 from spa_app.services.matching import Freed, find_matches
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
-from spa_app.web.bookings.draft import Draft, has_stale_card, prepare, search, settle_cards
-from spa_app.web.bookings.forms import BookingForm, numbered_anew, parse_id
+from spa_app.web.bookings.draft import Draft, GuestDraft, has_stale_card, prepare, search, settle_cards
+from spa_app.web.bookings.forms import BookingForm, GuestForm, numbered_anew, parse_id
 from spa_app.web.bookings.place import beside, calendar_url, in_panel, push_url, redraw_swap, see_other, swap
 from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
@@ -30,6 +33,11 @@ from spa_app.web.waitlist.fitting import address_of, words_for
 
 __all__ = ["bp"]  # with all its routes: this module stands on routes.py
 
+# The buttons that have the form drawn anew: whose, what, and which item.
+_BUTTON = re.compile(
+    r"(guests-\d{1,2}-|)(find|forget-customer|share-phone|add-item|add-guest|remove-guest|remove|pay)(?:-(\d{1,2}))?",
+    re.ASCII,
+)
 ITEM_ARGS = ("service_id", "staff_id", "resource_id", "treatment_id")
 
 
@@ -50,11 +58,11 @@ def new() -> ResponseReturnValue:
     malformed = form.show_unreadable()
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
-    found = search(form) if form.customer_q.data else None
+    found = {"": search(form)} if form.customer_q.data else None
     text = values.get("minutes", "")
     minutes = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
     draft = prepare(form, branch.id, redo=True, found=found, minutes=minutes)
-    if form.starts_at.data and "starts_at" in values and draft.customer is None:
+    if form.starts_at.data and "starts_at" in values and draft.unnamed == "":
         draft.waiting = _waiting(form, branch)
     return _render(draft, 422 if malformed else 200)
 
@@ -65,37 +73,57 @@ def redraw() -> ResponseReturnValue:
     """The form as typed, after a change: nothing is stored. ``do`` names the button that was pressed, if any."""
     values = numbered_anew(request.form)
     do, slot = values.get("do", ""), values.get("slot", "")
-    if do == "forget-customer":
-        values.setlist("customer_id", [])
-    if do == "add-item":
-        count = len({name.split("-")[1] for name in values if name.startswith("items-")})
+    pressed = _BUTTON.fullmatch(do)
+    prefix, button, number = pressed.groups(default="") if pressed else ("", "", "")
+    if button == "add-guest":
+        _add_guest(values)
+    if button == "remove-guest":
+        values = numbered_anew(MultiDict(pair for pair in values.items(multi=True) if not pair[0].startswith(prefix)))
+    if button == "forget-customer":
+        values.setlist(f"{prefix}customer_id", [])
+    if button == "add-item":
+        count = len({name for name in values if name.startswith(f"{prefix}items-") and name.endswith("-service_id")})
         if count < MOST_ITEMS:
-            values.add(f"items-{count}-service_id", "")
-    if do.startswith("remove-"):
-        values = numbered_anew(
-            MultiDict(pair for pair in values.items(multi=True) if not pair[0].startswith(f"items-{do[7:]}-"))
-        )
-    if do.startswith("pay-"):
-        values.setlist(f"items-{do[4:]}-treatment_id", [""])
+            values.add(f"{prefix}items-{count}-service_id", "")
+    if button == "remove":
+        gone = f"{prefix}items-{number}-"
+        values = numbered_anew(MultiDict(pair for pair in values.items(multi=True) if not pair[0].startswith(gone)))
+    if button == "pay":
+        values.setlist(f"{prefix}items-{number}-treatment_id", [""])
     if slot:
         values.setlist("starts_at", [slot])
     branch = branch_of(values)
     form = BookingForm(formdata=values)
     form.show_unreadable()
-    if do == "share-phone":
-        form.shares_phone.data = True
-    found = search(form) if do == "find" else None
+    guest = dict(form.everybody).get(prefix)
+    found = None
+    if guest is not None and button == "share-phone":
+        guest.shares_phone.data = True
+    if guest is not None and button == "find":
+        found = {prefix: search(guest)}
     return _render(prepare(form, branch.id, redo=True, found=found, pressed=do))
+
+
+def _add_guest(values: "MultiDict[str, str]") -> None:
+    """Somebody else comes along: mostly for the same as the first."""
+    count = len({name.split("-")[1] for name in values if name.startswith("guests-")})
+    if count + 1 >= MOST_GUESTS:
+        return
+    services = [(name, value) for name, value in values.items() if re.fullmatch(r"items-\d+-service_id", name)]
+    for name, value in services or [("items-0-service_id", "")]:
+        values.add(f"guests-{count}-{name}", value)
 
 
 @bp.get("/bookings/customers")
 @roles(*DESK)
 def find() -> ResponseReturnValue:
     """The customers whom ``customer_q`` names, as buttons of the booking form; a plain client gets that whole."""
-    q = request.args.get("customer_q", "")[:100]
+    prefix = request.args.get("guest", "")
+    prefix = prefix if re.fullmatch(r"guests-\d{1,2}-", prefix, re.ASCII) else ""
+    q = request.args.get(f"{prefix}customer_q", "")[:100]
     if not is_partial():
         return redirect(url_for("bookings.new", customer_q=q))
-    form = BookingForm(formdata=None)
+    form = GuestForm(formdata=None, prefix=prefix)
     form.customer_q.data = q
     found = search(form, choose=False) if q.strip() else None
     place = "#panel" if request.args.get("place") == "panel" else "#main"
@@ -103,8 +131,7 @@ def find() -> ResponseReturnValue:
     return make_response(
         render_template(
             "bookings/_found.html",
-            form=form,
-            found=found,
+            guest=GuestDraft(prefix, form, None, [], found),
             redraw_url=redraw_url,
             redraw=redraw_swap(redraw_url, target=place),
         )
@@ -147,26 +174,58 @@ def _waiting(form: BookingForm, branch: BranchRef) -> tuple[str, str] | None:
 
 def _tell(visit: Visit) -> None:
     """Say that it is booked, with an undo where cancelling would cost the customer nothing."""
-    words = _("%(name)s is booked.", name=visit.customer.full_name)
+    words = _("%(name)s is booked.", name=", ".join([visit.customer.full_name, *visit.with_names]))
     if visit.taken_if_cancelled.kind != "none":
         toast(words)
         return
     url = url_for("bookings.cancel", booking_id=visit.id)
-    fields = {"reason": _("Booked by mistake")}
+    fields = {"reason": _("Booked by mistake"), **({"together": "y"} if visit.mates else {})}
     toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=swap(url))
 
 
 def _book(form: BookingForm, branch: BranchRef) -> int:
     actor = current_actor()
-    customer_id = form.customer_id.data
-    if customer_id is None:
-        customer_id = customers.create_customer(
+    guests = [Guest(_customer(prefix, guest), _items(guest)) for prefix, guest in form.everybody]
+    if len(guests) > 1:
+        return bookings.book_party(
+            guests,
+            branch_id=branch.id,
+            starts_at=form.starts_at.data,
+            actor=actor,
+            note=form.note.data or "",
+            tentative=form.tentative.data,
+            override_hours=form.override_hours.data,
+        )[0]
+    return bookings.book(
+        customer_id=guests[0].customer_id,
+        branch_id=branch.id,
+        starts_at=form.starts_at.data,
+        items=guests[0].items,
+        actor=actor,
+        note=form.note.data or "",
+        tentative=form.tentative.data,
+        override_hours=form.override_hours.data,
+    )
+
+
+def _customer(prefix: str, form: GuestForm) -> int:
+    """Who it is; added now where the form says so. Raises what adding raises, at the guest's field."""
+    if form.customer_id.data is not None:
+        return int(form.customer_id.data)
+    try:
+        return customers.create_customer(
             full_name=form.full_name.data or "",
             phone=form.phone.data,
             shares_phone=form.shares_phone.data,
-            actor=actor,
+            actor=current_actor(),
         )
-    items = [
+    except DomainError as error:
+        error.field = f"{prefix}{error.field}" if error.field else None
+        raise
+
+
+def _items(form: GuestForm) -> list[ItemRequest]:
+    return [
         ItemRequest(
             service_id=entry.form.service_id.data,
             staff_id=entry.form.staff_id.data,
@@ -175,16 +234,6 @@ def _book(form: BookingForm, branch: BranchRef) -> int:
         )
         for entry in form.items
     ]
-    return bookings.book(
-        customer_id=customer_id,
-        branch_id=branch.id,
-        starts_at=form.starts_at.data,
-        items=items,
-        actor=actor,
-        note=form.note.data or "",
-        tentative=form.tentative.data,
-        override_hours=form.override_hours.data,
-    )
 
 
 def _refuse(form: BookingForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:

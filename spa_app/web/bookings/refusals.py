@@ -1,6 +1,7 @@
 """What the desk can do about a refusal, as links and buttons of the page it happened on."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 
 from flask_babel import gettext
@@ -10,6 +11,8 @@ from spa_app.errors import DomainError, WayOut
 from spa_app.web import errors, filters
 from spa_app.web.errors import Way
 from spa_app.web.security import local_timezone
+
+_FIELD = re.compile(r"(guests-\d+-)?(?:items-(\d+)-)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,26 @@ def explain(
 
 def item_of(field: str | None) -> str:
     """The place of the item that a field such as ``items-2-treatment_id`` belongs to."""
-    parts = (field or "").split("-")
-    return parts[1] if len(parts) == 3 and parts[1].isdigit() else "0"
+    found = _FIELD.match(field or "")
+    return (found[2] if found else None) or "0"
+
+
+def guest_of(field: str | None) -> str:
+    """The prefix of the guest whom a field such as ``guests-0-items-2-treatment_id`` belongs to; empty: the first."""
+    found = _FIELD.match(field or "")
+    return (found[1] if found else None) or ""
 
 
 def _way(way: WayOut, error: DomainError, form: bool) -> Way | None:
     shown = errors.way_of(way)
-    item = item_of(error.field)
+    guest, item = guest_of(error.field), item_of(error.field)
     match way.action:
         case "pay_visit" if form:
-            return Way(shown.label, do=f"pay-{item}")
+            return Way(shown.label, do=f"{guest}pay-{item}")
         case "share_phone" if form:
-            return Way(shown.label, do="share-phone")
+            return Way(shown.label, do=f"{guest}share-phone")
         case "choose_card" if form:
-            return Way(shown.label, url=f"#items-{item}-treatment_id")
+            return Way(shown.label, url=f"#{guest}items-{item}-treatment_id")
         case "choose_slot":
             return None  # the free times stand below the refusal
     return shown

@@ -1,6 +1,7 @@
 """A visit: its page and panel, what can be done with it, and the free times."""
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
@@ -46,6 +47,12 @@ DONE = {
     "undo-cancel": N_("The visit is back."),
     "move": N_("The visit is moved."),
 }
+DONE_FOR_ALL = {
+    "arrive": N_("All are here."),
+    "start": N_("All treatments have begun."),
+    "complete": N_("All visits are completed."),
+    "cancel": N_("All visits are cancelled."),
+}
 UNDO = {"complete": "undo-complete", "cancel": "undo-cancel", "no-show": "undo-cancel"}
 
 errors.register_way_out("open_booking", "bookings.show", "booking_id")
@@ -70,24 +77,35 @@ def confirm(booking_id: int) -> ResponseReturnValue:
 @bp.post("/bookings/<int:booking_id>/arrive")
 @roles(*DESK)
 def arrive(booking_id: int) -> ResponseReturnValue:
-    """Note that the customer is here."""
-    return _act(booking_id, "arrive", lambda: bookings.arrive(booking_id, actor=current_actor()))
+    """Note that the customer is here; with ``together``, that all of the party are."""
+    together = bool(request.form.get("together"))
+    act = bookings.arrive_party if together else bookings.arrive
+    return _act(booking_id, "arrive", lambda: act(booking_id, actor=current_actor()), together=together)
 
 
 @bp.post("/bookings/<int:booking_id>/start")
 @roles(*DESK)
 def start(booking_id: int) -> ResponseReturnValue:
-    """Begin the treatment."""
-    return _act(booking_id, "start", lambda: bookings.start(booking_id, actor=current_actor()))
+    """Begin the treatment; with ``together``, that of all of the party."""
+    together = bool(request.form.get("together"))
+    act = bookings.start_party if together else bookings.start
+    return _act(booking_id, "start", lambda: act(booking_id, actor=current_actor()), together=together)
 
 
 @bp.post("/bookings/<int:booking_id>/complete")
 @roles(*DESK)
 def complete(booking_id: int) -> ResponseReturnValue:
-    """Complete: punch, recognise, invoice.
+    """Complete: punch, recognise, invoice; with ``together``, all of the party, or none.
 
     Where a card can no longer pay, ``pay-<item_id>`` says how its service is settled, in the visit of ``version``.
     """
+    if request.form.get("together"):
+        return _act(
+            booking_id,
+            "complete",
+            lambda: bookings.complete_party(booking_id, actor=current_actor()),
+            together=True,
+        )
     return _act(
         booking_id,
         "complete",
@@ -139,17 +157,22 @@ def undo_cancel(booking_id: int) -> ResponseReturnValue:
 @bp.post("/bookings/<int:booking_id>/cancel")
 @roles(*DESK)
 def cancel(booking_id: int) -> ResponseReturnValue:
-    """Cancel, with a ``reason``; 422 at it when it is missing. ``waive`` and ``waive_reason`` as for a no-show."""
+    """Cancel, with a ``reason``; 422 at it when it is missing. ``waive`` and ``waive_reason`` as for a no-show.
+
+    ``together`` cancels the visits of the others of the party too.
+    """
     visit = require_visit(booking_id)
     form = CancelForm()
     if not form.validate():
         return answer_visit(visit, 422, cancel_form=form)
     reason = form.reason.data or ""
+    act = bookings.cancel_party if form.together.data else bookings.cancel
     return _act(
         booking_id,
         "cancel",
-        lambda: bookings.cancel(booking_id, reason=reason, waive_reason=waived(form), actor=current_actor()),
+        lambda: act(booking_id, reason=reason, waive_reason=waived(form), actor=current_actor()),
         cancel_form=form,
+        together=form.together.data,
     )
 
 
@@ -165,29 +188,41 @@ def release(booking_id: int) -> ResponseReturnValue:
 def move(booking_id: int) -> ResponseReturnValue:
     """Move to ``starts_at``, ``staff_id``, ``resource_id`` (empty: as it is), unless changed since ``version``.
 
-    ``item_id``: the service that therapist, room and ``minutes`` are for, in a visit of several.
+    ``item_id``: the service that therapist, room and ``minutes`` are for, in a visit of several. A visit of a party
+    takes the others along to another time, unless ``only_this``; ``seen`` is what the screen showed of them.
     """
     visit = require_visit(booking_id)
     form = MoveForm()
     if not form.validate():
         return answer_visit(visit, 422, move_form=form)
+    wanted: dict[str, Any] = {
+        "starts_at": form.starts_at.data,
+        **form.place,
+        "override_hours": form.override_hours.data,
+        "actor": current_actor(),
+    }
+    version, seen = form.version.data, dict(form.seen.data or {})
+    if moves_all(visit, form):
+        seen |= {booking_id: version} if version is not None else {}
+        return _act(
+            booking_id,
+            "move",
+            lambda: bookings.move_party(booking_id, versions=seen, **wanted),
+            move_form=form,
+            before=visit,
+        )
     return _act(
         booking_id,
         "move",
-        lambda: bookings.move(
-            booking_id,
-            starts_at=form.starts_at.data,
-            staff_id=form.staff_id.data,
-            resource_id=form.resource_id.data,
-            item_id=form.item_id.data,
-            minutes=form.minutes.data,
-            version=form.version.data,
-            override_hours=form.override_hours.data,
-            actor=current_actor(),
-        ),
+        lambda: bookings.move(booking_id, version=version, **wanted),
         move_form=form,
         before=visit,
     )
+
+
+def moves_all(visit: Visit, form: MoveForm) -> bool:
+    """Whether the others of the party move along."""
+    return visit.party_id is not None and not form.only_this.data
 
 
 def waived(form: CancelForm | NoShowForm) -> str | None:
@@ -236,6 +271,7 @@ def answer_visit(
         refusal=refusal,
         opened=opened,
         move_form=move_form,
+        moves_all=move_form is not None and moves_all(visit, move_form),
         cancel_form=cancel_form or CancelForm(formdata=None),
         no_show_form=no_show_form or NoShowForm(formdata=None),
         edit=edit,
@@ -260,19 +296,26 @@ def _act(
     cancel_form: CancelForm | None = None,
     no_show_form: NoShowForm | None = None,
     before: Visit | None = None,
+    together: bool = False,
 ) -> ResponseReturnValue:
     try:
         run_once(f"booking_{action}", work)
     except NotFoundError:
         raise
     except DomainError as error:
-        return _refuse(booking_id, error, move_form, cancel_form, no_show_form, completes=action == "complete")
+        return _refuse(
+            booking_id, error, move_form, cancel_form, no_show_form, completes=action == "complete" and not together
+        )
     # The next page of a plain client reads the visit anew; only these words need something of it.
     told = ("arrive", "move", "cancel", "no-show")
     visit = require_visit(booking_id) if is_partial() or action in told else None
-    _tell(booking_id, action, visit, before)
-    if action == "complete":
-        tell_sold(booking_id)
+    if together:
+        # Undone is each visit by itself: its panel offers it.
+        toast(_(DONE_FOR_ALL[action]))
+    else:
+        _tell(booking_id, action, visit, before)
+        if action == "complete":
+            tell_sold(booking_id)
     if visit is None or not is_partial():
         return see_other(url_for("bookings.show", booking_id=booking_id))
     refresh("bookings-changed")
@@ -303,15 +346,7 @@ def _refuse(
     if named is not None:
         named.errors = [*named.errors, refusal.message]
     if move_form and error.field not in ("item_id", "minutes"):
-        slots = bookings.find_moves(
-            visit.id,
-            since=max(move_form.starts_at.data, clock.now()),
-            staff_id=move_form.staff_id.data,
-            resource_id=move_form.resource_id.data,
-            item_id=move_form.item_id.data,
-            minutes=move_form.minutes.data,
-            limit=SLOTS,
-        )
+        slots = _slots(visit, move_form)
     if is_partial():
         refresh("bookings-changed")
     return answer_visit(
@@ -348,6 +383,15 @@ def _tell(booking_id: int, action: str, visit: Visit | None, before: Visit | Non
     toast(words, undo_url=url, undo_label=_("Undo"), undo_fields=fields, undo_attrs=attrs)
 
 
+def _slots(visit: Visit, form: MoveForm) -> list[Slot]:
+    """When the visit, or the whole party, could take place instead."""
+    since = max(form.starts_at.data, clock.now())
+    if visit.party_id is None:
+        return bookings.find_moves(visit.id, since=since, limit=SLOTS, **form.place)
+    only_this = not moves_all(visit, form)
+    return bookings.find_party_slots(visit.id, since=since, limit=SLOTS, only_this=only_this, **form.place)
+
+
 def _as_it_is(visit: Visit) -> MoveForm:
     form = MoveForm(formdata=None)
     form.starts_at.data = visit.starts_at
@@ -370,4 +414,5 @@ def _offer(form: MoveForm, visit: Visit) -> MoveForm:
     )
     # The version that the user has seen: after a refusal they see the fresh one.
     form.version.data, form.version.raw_data = visit.version, None
+    form.seen.data = {mate.booking_id: mate.version for mate in visit.mates}
     return form

@@ -8,8 +8,15 @@ from spa_app.web.times import format_local
 
 
 def way_back(before: Visit, after: Visit) -> dict[str, str] | None:
-    """What the form that moves a visit has to say to bring ``after`` back to ``before``; None where one cannot."""
+    """What the form that moves a visit has to say to bring ``after`` back to ``before``; None where one cannot.
+
+    The others of a party come back along, if they went along.
+    """
     fields = {"starts_at": format_local(before.starts_at, local_timezone()), "version": str(after.version)}
+    if [one.starts_at for one in before.mates] != [one.starts_at for one in after.mates]:
+        fields["seen"] = " ".join(f"{mate.booking_id}.{mate.version}" for mate in after.mates)
+    elif after.mates:
+        fields["only_this"] = "y"
     pairs = list(zip(before.items, after.items, strict=True))
     changed = [
         old

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 
-from spa_app.queries.calendar import GIVEN_UP, Block, Column, Day
+from spa_app.queries.calendar import Block, Column, Day
+from spa_app.queries.parties import GIVEN_UP
 from spa_app.queries.roster import Blocked
 from spa_app.web.calendar.layout import (
     ROWS_PER_HOUR,
@@ -23,6 +24,7 @@ from spa_app.web.calendar.layout import (
     off_cells,
 )
 
+LANES = 4  # side by side, in a room that a party shares; more would not be readable
 # A block of up to so many rows holds less: one line; the time and the name; all but the service beside its signs.
 SIZES = ((5, "cal-visit--line"), (8, "cal-visit--short"), (11, "cal-visit--medium"))
 
@@ -295,8 +297,10 @@ def viewer(
             block.staff_name,
             *block.resource_names,
             f"{_('Held until %(time)s', time=until)} · {block.held_by}" if until else statuses[block.status],
-            *(word for flag, word in flags if flag not in ("allergy", "note")),
+            *(word for flag, word in flags if flag not in ("allergy", "note", "party")),
         ]
+        if block.with_names:
+            said.append(_("With %(names)s", names=block.with_names))
         if block.allergies:
             said.append(f"{allergy}: {block.allergies}")
         if block.note:
@@ -333,6 +337,7 @@ def flag_words() -> dict[str, str]:
         "partly_paid": _("Partly paid"),
         "paid": _("Paid"),
         "first": _("First visit"),
+        "party": _("With others"),
         "card": _("On a card"),
         "last": _("Last session of the card"),
         "note": _("Note"),
@@ -351,6 +356,7 @@ def _flags(block: Block, day: Day) -> list[str]:
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),
             ("first", block.first_visit),
+            ("party", bool(block.with_names)),
             (card or "", card is not None),
             ("note", bool(block.note)),
             ("late", block.entered_late),
@@ -368,6 +374,9 @@ def _block_classes(block: Block, frame: Frame) -> str:
         classes.append(f"b{cell.row - whole.row}")
     if whole.end > cell.end:
         classes.append(f"a{whole.end - cell.end}")
+    if block.lane:
+        place, places = (min(one, LANES) for one in block.lane)
+        classes.append(f"cal-lane l{place} of{places}")
     return " ".join(classes)
 
 

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import billing as queries
+from spa_app.queries.parties import list_mates
 from spa_app.services import billing, payments
 from spa_app.web import errors
 from spa_app.web.actions import run_once
@@ -174,6 +175,7 @@ def _page(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
+        owing=[mate for mate in list_mates(invoice.booking_id) if mate.due_amount] if invoice.booking_id else [],
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
         currency=current_app.config["SETTINGS"].currency,

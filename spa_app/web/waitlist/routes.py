@@ -42,9 +42,11 @@ FOUND = 6
 class Draft:
     """Who waits, as far as the form knows: what the pieces that it shares with the booking form ask."""
 
+    form: EntryForm
     customer: VisitCustomer | None
     found: list[FoundCustomer] | None  # None: not searched
     seeks_customer: bool
+    prefix: str = ""  # what stands before the names of the fields
 
 
 @bp.get("/waitlist")
@@ -296,7 +298,7 @@ def _answer_new(
         status,
         title=_("Put on the waitlist"),
         form=form,
-        draft=Draft(customer, found, form.seeks_customer),
+        draft=Draft(form, customer, found, form.seeks_customer),
         panel=in_panel(),
         close_url=calendar_url(form.first_on.data or local_today()),
         post=swap(url_for("waitlist.create")),

@@ -66,7 +66,8 @@ def offer_settlements(refusal: Refusal, visit: Visit, error: DomainError) -> Ref
             ways += buttons
         elif way.action != "choose_card":  # there is no other
             ways.append(way_of(way))
-    return replace(refusal, ways=tuple(ways), lead=_("Nothing was completed yet. Each of these completes the visit:"))
+    lead = _("Nothing was completed yet. Each of these completes the visit:")
+    return replace(refusal, ways=tuple(ways), lead=lead if any(way.post for way in ways) else "")
 
 
 def tell_sold(booking_id: int) -> None:

@@ -109,7 +109,7 @@ def test_a_manager_puts_a_package_on_sale(spa: Spa, log_in: Callable[..., Page])
 
     desk.click("link", "New package")
     desk.fill("Name", "Ten and two")
-    desk.choose_in(page.locator("fieldset").first, "Service", "Basic Facial")
+    desk.choose_in(page.locator(".form__grid").first, "Service", "Basic Facial")
     page.locator("#lines-0-sessions").fill("10")
     page.locator("#lines-0-bonus_sessions").fill("2")
     desk.fill("Price, VAT included", "4500000")

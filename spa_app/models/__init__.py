@@ -6,6 +6,17 @@ from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemRe
 from spa_app.models.branch import Branch, BranchHours
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
+from spa_app.models.customer_records import (
+    FILE_KINDS,
+    MEDIA_TYPES,
+    RELATIONS,
+    CustomerFile,
+    CustomerLink,
+    CustomerMerge,
+    DistinctCustomers,
+    RecordAccess,
+    TreatmentNote,
+)
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
@@ -25,7 +36,10 @@ from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
     "EVERY_DAY",
+    "FILE_KINDS",
+    "MEDIA_TYPES",
     "PAYMENT_METHODS",
+    "RELATIONS",
     "RESOURCE_KINDS",
     "ROLES",
     "STAFF_KINDS",
@@ -40,7 +54,11 @@ __all__ = [
     "BranchException",
     "BranchHours",
     "Customer",
+    "CustomerFile",
+    "CustomerLink",
+    "CustomerMerge",
     "CustomerTreatment",
+    "DistinctCustomers",
     "DraftShift",
     "IdempotencyKey",
     "Invoice",
@@ -55,6 +73,7 @@ __all__ = [
     "Payout",
     "Plan",
     "PlanItem",
+    "RecordAccess",
     "Resource",
     "ResourceType",
     "RosterWeek",
@@ -66,6 +85,7 @@ __all__ = [
     "StaffShift",
     "StaffSkill",
     "TreatmentEntry",
+    "TreatmentNote",
     "TreatmentShare",
     "User",
     "UserBranch",

@@ -12,7 +12,7 @@ from spa_app.extensions import Base
 
 
 class AuditLog(Base):
-    """Who changed what, when, from where; append-only."""
+    """Who changed what, when, from where; append-only, but for what rows say of a customer who was anonymised since."""
 
     __tablename__ = "audit_log"
     __table_args__ = (
@@ -52,6 +52,7 @@ class OutboxMessage(Base):
     __tablename__ = "outbox"
     __table_args__ = (
         CheckConstraint("kind IN ('booking_confirmed', 'booking_cancelled')", name="kind"),
+        Index("ix_outbox_booking_id", text("CAST(payload ->> 'booking_id' AS bigint)")),
         Index("ix_outbox_undone", "id", postgresql_where=text("done_at IS NULL")),
     )
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
@@ -31,7 +31,8 @@ class JournalEntry(Base):
         CheckConstraint(
             "event IN ('visit_invoiced', 'plan_sold', 'payment_taken', 'session_recognised', 'session_returned',"
             " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged',"
-            " 'sessions_transferred', 'sessions_reactivated', 'card_refunded', 'refund_withdrawn', 'credit_paid_out')",
+            " 'sessions_transferred', 'sessions_reactivated', 'card_refunded', 'refund_withdrawn', 'credit_paid_out',"
+            " 'credit_moved')",
             name="event",
         ),
         Index("ix_journal_entries_branch_id_posted_on", "branch_id", "posted_on"),
@@ -62,6 +63,7 @@ class JournalLine(Base):
         Index("ix_journal_lines_entry_id", "entry_id"),
         Index("ix_journal_lines_account_id", "account_id"),
         Index("ix_journal_lines_treatment_id", "treatment_id"),
+        Index("ix_journal_lines_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from spa_app.extensions import db
@@ -12,6 +12,7 @@ from spa_app.models import (
     Booking,
     BookingItem,
     Customer,
+    CustomerLink,
     CustomerTreatment,
     Invoice,
     InvoiceLine,
@@ -179,7 +180,7 @@ def get_lot(treatment_id: int) -> Lot:
 
 
 def list_near(treatment_id: int) -> list[Person]:
-    """Who is reached under the same phone as the card's customer, and whose card its sessions once came from."""
+    """The family of the card's customer, who shares their phone, and whose card its sessions once came from."""
     card, me = aliased(CustomerTreatment), aliased(Customer)
     phone = select(me.phone).join(card, card.customer_id == me.id).where(card.id == treatment_id).scalar_subquery()
     mine = select(card.customer_id).where(card.id == treatment_id).scalar_subquery()
@@ -189,9 +190,14 @@ def list_near(treatment_id: int) -> list[Person]:
         .where(card.id == treatment_id)
         .scalar_subquery()
     )
+    family = union_all(
+        select(CustomerLink.customer_id).where(CustomerLink.relative_id == mine),
+        select(CustomerLink.relative_id).where(CustomerLink.customer_id == mine),
+    )
+    near = or_(Customer.phone == phone, Customer.id == origin, Customer.id.in_(family))
     rows = db.session.execute(
         select(Customer.id, Customer.full_name, Customer.phone)
-        .where(or_(Customer.phone == phone, Customer.id == origin), Customer.id != mine)
+        .where(near, Customer.id != mine)
         .order_by(Customer.full_name, Customer.id)
     )
     return [Person(*row) for row in rows]

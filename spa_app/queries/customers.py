@@ -15,10 +15,12 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
 
 HOME_CODE = "84"  # of the numbers that are typed without their country
-NEWEST = 10_000  # customers who are looked through one by one, in case the words are common
-CANDIDATES = 2_000  # matches out of all customers, by index, that are ranked
+NEWEST = 5_000  # customers who are looked through one by one, in case the words are common
+CANDIDATES = 1_000  # matches out of all customers, by index, that are ranked
 OFTEN_NO_SHOW = 2  # in the last 365 days
 BIRTHDAY_DAYS = 7
+# Who was merged is found as whom they were merged into, and who is anonymised not at all.
+LIVE = and_(Customer.merged_into_id.is_(None), Customer.anonymised_at.is_(None))
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,11 @@ class CustomerProfile:
     birth_date: dt.date | None
     allergies: str
     note: str
+    tags: tuple[str, ...]
     credit_amount: int
     created_at: dt.datetime
+    merged_into_id: int | None
+    anonymised_at: dt.datetime | None
     phone_shared_with: tuple[tuple[int, str], ...]  # id and name of the others who are reached there
     is_first_visit: bool
     no_shows: int  # in the last 365 days
@@ -97,9 +102,14 @@ def find_by_phone(phone: str) -> list[FoundCustomer]:
     return _found(list(db.session.scalars(holders.order_by(Customer.shares_phone_with_id.is_not(None), Customer.id))))
 
 
+def find_survivor(customer_id: int) -> int | None:
+    """Whom a customer was merged into, if they were."""
+    return db.session.scalar(select(Customer.merged_into_id).where(Customer.id == customer_id))
+
+
 def list_newest_customers(limit: int = 20) -> list[FoundCustomer]:
     """Those who were added last, the newest first."""
-    return _found(list(db.session.scalars(select(Customer.id).order_by(Customer.id.desc()).limit(limit))))
+    return _found(list(db.session.scalars(select(Customer.id).where(LIVE).order_by(Customer.id.desc()).limit(limit))))
 
 
 def get_customer(
@@ -152,8 +162,11 @@ def get_customer(
         birth_date=customer.birth_date,
         allergies=customer.allergies,
         note=customer.note,
+        tags=tuple(customer.tags),
         credit_amount=customer.credit_amount,
         created_at=customer.created_at,
+        merged_into_id=customer.merged_into_id,
+        anonymised_at=customer.anonymised_at,
         phone_shared_with=tuple((other.id, other.full_name) for other in shared),
         is_first_visit=not counts.completed and not came_before,
         no_shows=counts.no_shows,
@@ -225,7 +238,7 @@ def _by_words(text: str, limit: int) -> list[int]:
 
 def _search(patterns: list[str], words: list[str], limit: int, *, everywhere: bool) -> list[int]:
     """The best ``limit`` among the newest customers; where they are fewer, among all (``everywhere``)."""
-    searched = select(Customer.id, Customer.search_text)
+    searched = select(Customer.id, Customer.search_text).where(LIVE)
     newest = searched.order_by(Customer.id.desc()).limit(NEWEST).subquery()
     ids = list(db.session.scalars(_best(newest, words, limit).where(_each(newest.c.search_text, patterns))))
     if len(ids) < limit and everywhere:
@@ -265,7 +278,7 @@ def _found(ids: list[int]) -> list[FoundCustomer]:
     )
     rows = db.session.execute(
         select(Customer.id, Customer.full_name, Customer.phone, Customer.allergies != "", free).where(
-            Customer.id.in_(ids)
+            Customer.id.in_(ids), LIVE
         )
     )
     by_id = {row[0]: FoundCustomer(*row) for row in rows}

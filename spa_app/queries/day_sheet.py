@@ -21,6 +21,7 @@ from spa_app.models import (
     Staff,
 )
 from spa_app.queries.parties import GIVEN_UP, mate_names
+from spa_app.queries.roster import is_without_room, is_without_therapist
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Line:
     held: int | None
     note: str
     with_names: str  # who comes along
+    needs_therapist: bool  # theirs is marked absent then
+    needs_room: bool
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Part:
 def get_day_sheet(
     branch_id: int, date: dt.date, *, timezone: str, only_staff_id: int | None = None
 ) -> tuple[Part, ...]:
-    """Each therapist of the branch with their visits of a local date, cancelled and missed ones left out.
+    """Each therapist of the branch with their visits of a local date, cancelled and missed ones left out, and
+    services cancelled alone.
 
     Who has no visits is there too: a walk-in may be written in. ``only_staff_id`` leaves nothing but that therapist's
     part, without telephone numbers. Takes two statements, however full the day is.
@@ -103,6 +107,8 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
         card.held_sessions,
         Booking.note,
         mate_names(),
+        is_without_therapist(),
+        is_without_room(),
     )
     query = (
         select(*columns)
@@ -117,6 +123,7 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
             Booking.starts_at >= bounds[0],
             Booking.starts_at < bounds[1],
             Booking.status.not_in(GIVEN_UP),
+            BookingItem.cancelled_at.is_(None),
             Booking.is_shown(clock.now()),
         )
         .order_by(BookingItem.starts_at, BookingItem.id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 
 from spa_app import clock
 from spa_app.extensions import db
@@ -261,6 +261,26 @@ def _in_room() -> Select[int]:
         )
         .correlate(BlockedTime)
     )
+
+
+def is_without_therapist() -> ColumnElement[bool]:
+    """Whether the item of a query on BookingItem is of an upcoming visit and lies in an absence of its therapist."""
+    absent = BlockedTime.staff_id == BookingItem.staff_id
+    return _upcoming(select(BlockedTime.id).where(absent, BookingItem.occupied.overlaps(_blocked())))
+
+
+def is_without_room() -> ColumnElement[bool]:
+    """Whether a room or machine of it is closed while it takes it."""
+    taken = BookingItemResource
+    return _upcoming(
+        select(BlockedTime.id)
+        .join(taken, taken.resource_id == BlockedTime.resource_id)
+        .where(taken.booking_item_id == BookingItem.id, taken.occupies, taken.occupied.overlaps(_blocked()))
+    )
+
+
+def _upcoming(absences: Select[int]) -> ColumnElement[bool]:
+    return and_(BookingItem.booking_status.in_(("pending", "confirmed")), absences.correlate(BookingItem).exists())
 
 
 def _blocked() -> ColumnElement[Any]:

@@ -10,17 +10,8 @@ from sqlalchemy import BigInteger, Select, and_, bindparam, or_, select
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Staff
-from spa_app.queries.calendar import (
-    Block,
-    By,
-    Column,
-    Day,
-    branch_hours,
-    get_revision,
-    list_blocks,
-    open_on,
-    starts_between,
-)
+from spa_app.queries.calendar import Block, By, Column, Day, branch_hours, list_blocks, open_on
+from spa_app.queries.calendar_revision import get_revision, starts_between
 from spa_app.queries.roster import get_rosters
 
 DAYS = 7

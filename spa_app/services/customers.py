@@ -91,6 +91,7 @@ def update_customer(
         customer = session.get(Customer, customer_id, with_for_update={"key_share": True}, populate_existing=True)
         if customer is None:
             raise NotFoundError("not_found", N_("There is no such customer."))
+        require_live(customer)
         before = {name: getattr(customer, name) for name in _AUDITED}
         if preferred_staff_id != customer.preferred_staff_id:
             _check_therapist(preferred_staff_id, actor=actor)
@@ -166,6 +167,66 @@ def clean_name(full_name: str) -> str:
     if not name:
         raise InvalidError("name_missing", N_("Please give a name."), field="full_name")
     return name
+
+
+def require_live(customer: Customer) -> None:
+    """Raise :class:`ConflictError` for one who lives on in another, with the way there, or who is anonymised."""
+    if customer.merged_into_id is not None:
+        raise ConflictError(
+            "customer_merged",
+            N_("This customer was merged with another. Go on with that one; nothing was changed here."),
+            ways_out=(
+                WayOut("open_survivor", N_("Open the customer who was kept"), {"customer_id": customer.merged_into_id}),
+            ),
+        )
+    if customer.anonymised_at is not None:
+        raise ConflictError(
+            "customer_anonymised", N_("This customer is anonymised: nothing about them can be written any more.")
+        )
+
+
+def lock_two(one_id: int, other_id: int) -> tuple[Customer, Customer]:
+    """Lock two customers by id against everything, new rows that name them included, and return them in that order.
+
+    Raises :class:`NotFoundError` where one is not there, :class:`InvalidError` for one and the same.
+    """
+    found = {
+        customer.id: customer
+        for customer in db.session.scalars(
+            select(Customer)
+            .where(Customer.id.in_((one_id, other_id)))
+            .order_by(Customer.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    }
+    if {one_id, other_id} - found.keys():
+        raise NotFoundError("not_found", N_("There is no such customer."))
+    if one_id == other_id:
+        raise InvalidError("same_customer", N_("This is one and the same customer."))
+    return found[one_id], found[other_id]
+
+
+def leave_phone(customer: Customer) -> None:
+    """Take a locked customer off their number; who shared it with them keeps it."""
+    _hand_on_phone(customer)
+    customer.phone = None
+    customer.shares_phone_with_id = None
+    db.session.flush()
+
+
+def take_over_phone(heir: Customer, customer: Customer) -> None:
+    """Let ``heir`` have the number of ``customer``, and their place among those who share it. Both are locked."""
+    phone, shared_with = customer.phone, customer.shares_phone_with_id
+    customer.phone = None
+    customer.shares_phone_with_id = None
+    db.session.flush()
+    heir.phone = phone
+    heir.shares_phone_with_id = shared_with
+    db.session.flush()
+    db.session.execute(
+        update(Customer).where(Customer.shares_phone_with_id == customer.id).values(shares_phone_with_id=heir.id)
+    )
 
 
 def audited_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from spa_app.extensions import db
 from spa_app.models import Booking, Branch, Customer, WaitlistEntry, WaitlistService
 from spa_app.services import availability, scheduling
 from spa_app.services.availability import TICK, Span
-from spa_app.services.scheduling import Need, Outlook, Slot, Wish
+from spa_app.services.scheduling import Outlook, Slot
+from spa_app.services.scheduling_needs import Need, Wish, in_order, load_services
 
 LOOK_AHEAD = 14  # days, as far as free times are offered anywhere
 MOST_ENTRIES = 200  # that are asked for at once: what a desk can ring in a week
@@ -160,7 +161,7 @@ class _Board:
     def __init__(self, branch: Branch, waiting: Sequence[Waiting], days: Sequence[dt.date]) -> None:
         self.branch, self.days = branch, days
         service_ids = {one for entry in waiting for one in entry.service_ids}
-        self.services = scheduling.load_services(service_ids)
+        self.services = load_services(service_ids)
         self.outlook: Outlook = scheduling.look_ahead(service_ids, branch=branch, first=days[0], last=days[-1])
 
     def slots(self, entry: Waiting, wanted: Sequence[Span], staff_id: int | None = None) -> Iterable[Slot]:
@@ -208,4 +209,4 @@ class _Board:
         if staff_id is not None and not able:
             return []
         wishes = [Wish(one, staff_id if one in able else None) for one in entry.service_ids]
-        return scheduling.in_order(self.services, wishes, self.outlook.days.lower)
+        return in_order(self.services, wishes, self.outlook.days.lower)

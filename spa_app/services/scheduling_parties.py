@@ -18,23 +18,9 @@ from spa_app.models import BookingItem, BookingItemResource, Branch, Resource, S
 from spa_app.services import availability, holds, scheduling
 from spa_app.services.availability import Facts, Span, Task
 from spa_app.services.availability_together import Rooms, SharedPlace, choose_together, possible_starts_together
-from spa_app.services.scheduling import (
-    MARGIN,
-    SLOT_DAYS,
-    SLOT_STEP,
-    Need,
-    Place,
-    Placement,
-    Slot,
-    Wish,
-    check_choices,
-    in_sequence,
-    list_candidates,
-    lock_rows,
-    make_tasks,
-    preferred_staff,
-)
+from spa_app.services.scheduling import MARGIN, SLOT_DAYS, SLOT_STEP, Place, Placement, Slot, lock_rows, preferred_staff
 from spa_app.services.scheduling_facts import Absence, Busy, Hours, Team, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_needs import Need, Wish, check_choices, in_sequence, list_candidates, make_tasks
 from spa_app.services.scheduling_refusals import Asked, closed_error, refusal
 
 

@@ -13,7 +13,7 @@ from spa_app.services.availability import Facts, Span, Task
 from spa_app.services.scheduling_facts import Busy, Hours, Taken, Team
 
 if TYPE_CHECKING:
-    from spa_app.services.scheduling import Need
+    from spa_app.services.scheduling_needs import Need
 
 KIND_WORDS = {
     "leave": N_("leave"),

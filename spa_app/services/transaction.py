@@ -1,10 +1,10 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
-id → lapsed holds by id → treatments by id → invoice → customer → invoice counter. Lock before you check. (A lapsed hold
-is a booking too, but nobody who has one locked waits for a therapist.) One stands aside: whoever books for a new
-customer on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock waits
-for one.
+id → lapsed holds by id → treatments by id → invoice → customers by id → invoice counter. Lock before you check. (A
+lapsed hold is a booking too, but nobody who has one locked waits for a therapist.) One stands aside: whoever books for
+a new customer on a shared phone locks its first holder before the therapists; safe as long as nobody who has that lock
+waits for one.
 """
 
 import random
@@ -73,6 +73,24 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         ways_out=(WayOut("share_phone", N_("They share this phone")),),
     ),
     "ck_customers_phone_e164": lambda: InvalidError("phone_invalid", N_("This is not a phone number."), field="phone"),
+    "uq_customer_merges_open": lambda: ConflictError(
+        "already_merged", N_("Somebody else has just merged these customers. Nothing was done twice.")
+    ),
+    **dict.fromkeys(
+        (
+            "tr_bookings_live_customer",
+            "tr_customer_files_live_customer",
+            "tr_customer_treatments_live_customer",
+            "tr_invoices_live_customer",
+            "tr_waitlist_entries_live_customer",
+        ),
+        lambda: ConflictError(
+            "customer_gone",
+            N_("This customer was merged with another, or anonymised. Find them again; nothing was stored."),
+            field="customer_id",
+        ),
+    ),
+    "uq_customer_links_pair": lambda: ConflictError("already_linked", N_("These two are linked already.")),
     "ex_draft_shifts_overlap": _changed,
     "ex_staff_shifts_overlap": _changed,
     "uq_shift_templates_branch_id_name": lambda: ConflictError(

@@ -13,6 +13,9 @@ from spa_app.web.bookings import series, walk_in
 from spa_app.web.bookings import slots as _slots  # noqa: F401 - its route
 from spa_app.web.calendar import routes as calendar
 from spa_app.web.calendar import sheet, unchanged
+from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its routes
+from spa_app.web.customers import files as _files  # noqa: F401 - its routes
+from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import routes as reports

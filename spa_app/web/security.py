@@ -78,6 +78,7 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("RATELIMIT_STORAGE_URI", app.config["REDIS_URL"].replace("unix://", "redis+unix://", 1))
     app.config.setdefault("RATELIMIT_STORAGE_OPTIONS", {"socket_connect_timeout": 0.5, "socket_timeout": 0.5})
     app.config.setdefault("RATELIMIT_IN_MEMORY_FALLBACK_ENABLED", True)
+    app.before_request(_allow_upload)
     csrf.init_app(app)
     limiter.init_app(app)
     login_manager.init_app(app)
@@ -106,6 +107,16 @@ def roles(*allowed: str) -> Callable[[Callable[Params, Answer]], Callable[Params
 
         guarded.roles = frozenset(allowed)  # type: ignore[attr-defined]
         return guarded
+
+    return decorate
+
+
+def uploads(limit: int) -> Callable[[Callable[Params, Answer]], Callable[Params, Answer]]:
+    """Let a view take a body of so many bytes, where others take 2 MB. Stands next to the view."""
+
+    def decorate(view: Callable[Params, Answer]) -> Callable[Params, Answer]:
+        view.upload_limit = limit  # type: ignore[attr-defined]
+        return view
 
     return decorate
 
@@ -194,6 +205,13 @@ def _own_path(address: str | None) -> str | None:
 
 def _load_user(user_id: str) -> SignedIn | None:
     return get_signed_in(int(user_id)) if user_id.isdigit() else None
+
+
+def _allow_upload() -> None:
+    # Before anything reads the form.
+    limit = getattr(current_app.view_functions.get(request.endpoint or ""), "upload_limit", None)
+    if limit is not None:
+        request.max_content_length = limit
 
 
 def _refuse_nul() -> None:

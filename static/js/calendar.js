@@ -9,7 +9,8 @@ export const poller = () => document.getElementById("calendar-poll");
 export const scroller = () => document.getElementById("calendar-scroll");
 const grid = () => document.querySelector(".cal-grid");
 export const columns = () => [...document.querySelectorAll(".cal-col")];
-const CELL = "[role=gridcell], [role=rowheader]:has(> a.cal-head__name)";
+// Blocked time is no link for a therapist: nothing to stop at.
+const CELL = "[role=gridcell]:has(> a), [role=rowheader]:has(> a.cal-head__name)";
 const cellsOf = (column) => [...column.querySelectorAll(CELL)];
 const cellOf = (element) => element.closest?.(".cal-grid")?.contains(element) && element.closest(CELL);
 const linkOf = (cell) => cell.querySelector("a");

@@ -37,7 +37,7 @@ document.addEventListener("click", (event) => {
     closePanel(close.getAttribute("href"));
   }
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
+    if (!menu.contains(event.target) || event.target.closest("a.menu__item")) menu.open = false;
   }
 });
 

@@ -13,7 +13,7 @@ import structlog
 
 from spa_app.extensions import db
 from spa_app.services import reconciliation
-from tests.bench import calendar, desk, library, nightly, punch
+from tests.bench import calendar, desk, library, nightly, punch, search
 from tests.bench.clients import Client
 from tests.bench.table import Row, as_text
 from tests.bench.world import WEB_WORKERS, World, make_world
@@ -38,7 +38,7 @@ def main() -> None:
         seconds = world.load(scale)
         say = f"Loaded {_size(world)} in {seconds:.0f} s (--scale {scale:g})."
         print(f"{say} Measuring...", flush=True)
-        rows = _measure(world, quick=asked.quick)
+        rows = _measure(world, quick=asked.quick, scale=scale)
         faults = _faults(world)
     print(f"\n{as_text(rows)}\n")
     print(
@@ -51,7 +51,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _measure(world: World, *, quick: bool) -> list[Row]:
+def _measure(world: World, *, quick: bool, scale: float) -> list[Row]:
     rounds = 2 if quick else 5
     rows: list[Row] = []
 
@@ -62,6 +62,7 @@ def _measure(world: World, *, quick: bool) -> list[Row]:
 
     # First, while nothing is connected to the database that it copies.
     part(nightly.measure, world, rounds=1 if quick else 3)
+    part(search.measure, world, customers=max(50_000, round(search.MOST * scale)), each=2 if quick else 5)
     part(library.measure, world, each=10 if quick else 40)
     with world.web_server() as port, contextlib.ExitStack() as stack:
         clients = [Client(port, username="owner") for _ in range(CLIENTS)]

@@ -12,6 +12,7 @@ from spa_app.services import bookings, scheduling
 from spa_app.services.actor import SYSTEM
 from spa_app.services.availability import Span
 from spa_app.services.scheduling_facts import Absence
+from spa_app.services.scheduling_needs import Wish, in_sequence
 from tests.bench.table import Row, median, ms, p95
 from tests.bench.world import World
 
@@ -39,7 +40,7 @@ def measure(world: World, *, each: int) -> list[Row]:
         since = clock.at_local(
             clock.today(branch.timezone) + (clock.dt.timedelta(days=1)), clock.dt.time(8), branch.timezone
         )
-        needs = scheduling.in_sequence([scheduling.Wish(service.id)], since)
+        needs = in_sequence([Wish(service.id)], since)
         slots: list[float] = []
         for _ in range(each + 3):
             began = time.perf_counter()

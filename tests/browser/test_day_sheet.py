@@ -28,6 +28,7 @@ def visits(spa: Spa) -> str:
 def test_axe_finds_nothing_and_the_paper_is_white(log_in: Callable[..., Page], visits: str, theme: str):
     page = log_in("reception", color_scheme=theme)
     page.goto(f"/calendar?date={visits}")
+    page.get_by_label("More", exact=True).click()
     page.get_by_role("link", name="Print the day").click()
     expect(page.get_by_role("row", name=re.compile("Lê Thị Mai"))).to_have_count(2)
 

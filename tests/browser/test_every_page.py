@@ -11,8 +11,10 @@ from spa_app import clock
 from spa_app.services import billing, bookings, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.customer_records import add_treatment_note, link_customers
 from spa_app.services.rosters import Cell
 from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, make_entry, tomorrow_at
+from tests.services.checks import execute
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -31,6 +33,10 @@ def pages(spa: Spa) -> list[str]:
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
     held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
+    twin = make_customer("Le Thi Mai", "+84912345678")
+    execute("UPDATE customers SET birth_date = '1990-02-03'")
+    link_customers(spa.customer, make_customer("Bé Na"), relation="child", actor=SYSTEM)
+    add_treatment_note(visit, body="Calm skin", actor=SYSTEM)
     return [
         "/waitlist",
         "/waitlist/new",
@@ -42,6 +48,10 @@ def pages(spa: Spa) -> list[str]:
         "/customers/new",
         f"/customers/{spa.customer}",
         f"/customers/{spa.customer}/treatments",
+        "/customers/duplicates",
+        f"/customers/{spa.customer}/merge/{twin}",
+        *(f"/customers/{spa.customer}/{one}" for one in ("timeline", "health", "files", "family?q=Mai", "anonymise")),
+        f"/customers/visits/{visit}/notes",
         *(f"/treatments/{card}?do={act}&q=a" for act in ("extend", "freeze", "share", "transfer", "adjust")),
         *(f"/treatments/{card}?do={act}&basis=list_price" for act in ("exchange", "refund")),
         "/bookings/new",

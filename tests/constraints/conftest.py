@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from sqlalchemy import func
 
 from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Customer, JobRun
+from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, JobRun, RecordAccess, TreatmentNote
 from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
 from spa_app.services.transaction import atomic
 from tests import factories
@@ -71,11 +73,38 @@ def _fill() -> None:
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
     _waitlist(spa)
+    _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
         session.add_all(
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
+        )
+
+
+def _records(spa: factories.Spa) -> None:
+    for _ in range(2):
+        merge_customers(spa.customer, factories.make_customer(), actor=spa.manager)
+    friends = [factories.make_customer() for _ in range(3)]
+    mark_distinct(friends[0], friends[1], actor=spa.manager)
+    with atomic() as session:
+        visit = session.scalar(db.select(func.min(Booking.id)))
+        files = [
+            CustomerFile(
+                customer_id=friends[0], kind="photo", media_type="image/png", size_bytes=9, stored_as=uuid.uuid4()
+            )
+            for _ in range(2)
+        ]
+        session.add_all(files)
+        session.flush()
+        session.add_all(
+            (
+                CustomerLink(customer_id=friends[0], relative_id=friends[1], relation="parent"),
+                CustomerLink(customer_id=friends[0], relative_id=friends[2], relation="sibling"),
+                TreatmentNote(booking_id=visit, author_id=spa.therapist.user_id, body="Calm skin"),
+                RecordAccess(customer_id=friends[0], what="health", actor_id=spa.manager.user_id),
+                RecordAccess(customer_id=friends[0], what="file", file_id=files[0].id, actor_id=spa.manager.user_id),
+            )
         )
 
 

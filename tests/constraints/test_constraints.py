@@ -67,6 +67,20 @@ BREAKING_UPDATES = {
     "ck_customer_treatments_value_within_deferred": "customer_treatments SET recognised_amount = deferred_amount + 1",
     "ck_customer_treatments_within_total": "customer_treatments SET held_sessions = total_sessions + 1",
     "ck_customers_credit": "customers SET credit_amount = -1",
+    "ck_customer_files_kind": "customer_files SET kind = 'x'",
+    "ck_customer_files_media_type": "customer_files SET media_type = 'text/html'",
+    "ck_customer_files_size": "customer_files SET size_bytes = 0",
+    "ck_customer_links_relation": "customer_links SET relation = 'x'",
+    "ck_customer_links_two": "customer_links SET relative_id = customer_id",
+    "ck_customer_merges_two": "customer_merges SET merged_id = survivor_id",
+    "ck_customers_merged_has_no_phone": (
+        "customers SET phone = '+84901234567' WHERE id = (SELECT min(merged_id) FROM customer_merges)"
+    ),
+    "ck_customers_merged_into_other": "customers SET merged_into_id = id, phone = NULL",
+    "ck_distinct_customers_two": "distinct_customers SET first_id = second_id",
+    "ck_record_accesses_file": "record_accesses SET file_id = NULL WHERE what = 'file'",
+    "ck_record_accesses_what": "record_accesses SET what = 'x'",
+    "ck_treatment_notes_body": "treatment_notes SET body = ''",
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
@@ -154,6 +168,12 @@ BREAKING_UPDATES = {
     "uq_branch_hours_branch_id_weekday_opens_at": "branch_hours SET weekday = 0",
     "uq_branches_code": "branches SET code = 'SAME'",
     "uq_customer_treatments_import_ref": "customer_treatments SET import_ref = 'same'",
+    "uq_customer_files_stored_as": "customer_files SET stored_as = '6f9619ff-8b86-d011-b42d-00cf4fc964ff'",
+    "uq_customer_links_pair": (
+        "customer_links SET customer_id = CASE WHEN relation = 'parent' THEN 1 ELSE 2 END,"
+        " relative_id = CASE WHEN relation = 'parent' THEN 2 ELSE 1 END"
+    ),
+    "uq_customer_merges_open": "customer_merges SET merged_id = (SELECT max(id) FROM customers)",
     "uq_customers_import_ref": "customers SET import_ref = 'same'",
     "uq_customers_phone": "customers SET phone = '+84901234567'",
     "uq_invoice_lines_invoice_id_position": (
@@ -216,8 +236,10 @@ APPEND_ONLY = (
     "journal_lines",
     "payments",
     "payouts",
+    "record_accesses",
     "treatment_entries",
 )
+MERGED = "(SELECT min(merged_id) FROM customer_merges)"
 
 # trigger: (the constraint name that it reports, statements each of which it must refuse)
 BREAKING_STATEMENTS = {
@@ -252,9 +274,31 @@ BREAKING_STATEMENTS = {
         (
             "UPDATE invoices SET total_amount = total_amount + 1",
             "UPDATE invoices SET number = number || '!'",
-            "UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",
             "UPDATE invoices SET treatment_id = (SELECT max(id) FROM customer_treatments)",
             "DELETE FROM invoices",
+        ),
+    ),
+    "tr_invoices_customer": (
+        "tr_invoices_customer",
+        ("UPDATE invoices SET customer_id = (SELECT max(id) FROM customers)",),
+    ),
+    **{
+        f"tr_{table}_live_customer": (
+            f"tr_{table}_live_customer",
+            (f"UPDATE {table} SET customer_id = {MERGED}{more}",),
+        )
+        for table, more in (
+            ("bookings", ", version = version + 1"),
+            ("customer_files", ""),
+            ("customer_treatments", ""),
+            ("waitlist_entries", ", version = version + 1"),
+        )
+    },
+    "tr_invoices_live_customer": (
+        "tr_invoices_live_customer",
+        (
+            "INSERT INTO invoices (branch_id, customer_id, number, status, total_amount, vat_amount, issued_at)"
+            f" SELECT min(branch_id), {MERGED}, 'X', 'draft', 0, 0, now() FROM invoices",
         ),
     ),
     "tr_invoices_sums": (

@@ -13,7 +13,7 @@ from spa_app.models import Branch
 from spa_app.services import blocks, bookings, rosters, scheduling
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
-from spa_app.services.scheduling import Wish
+from spa_app.services.scheduling_needs import Wish
 from tests import factories
 from tests.books import assert_books_balance
 from tests.services.checks import audited, execute, refused, rows

@@ -11,6 +11,7 @@ from spa_app.cli.imports import import_customers
 from spa_app.extensions import db
 from spa_app.models import Customer, CustomerTreatment, JournalLine
 from spa_app.services.actor import SYSTEM
+from spa_app.services.customer_merging import merge_customers
 from spa_app.services.demo import SERVICES
 from spa_app.services.imports import import_table, plan_import, read_table
 from spa_app.services.ledger import Account
@@ -169,6 +170,18 @@ def test_customers_without_a_phone_are_known_again(branch):
     run(rows, branch)
 
     assert stored()["customers"] == 2
+
+
+def test_who_was_merged_since_is_known_as_the_survivor(branch):
+    rows = "Tên,Ngày sinh\nTrần Nam,1/2/1980\nTrần Năm,3/4/1990\n"
+    run(rows, branch)
+    one, other = db.session.scalars(select(Customer.id).order_by(Customer.id))
+    merge_customers(one, other, actor=SYSTEM)
+
+    plan = run("Tên,Ngày sinh,Dịch vụ,Số buổi,Giá\nTrần Năm,3/4/1990,Basic Facial,5,900000\n", branch)
+
+    assert (plan.new_people, stored()["customers"]) == ([], 2)
+    assert db.session.scalar(select(CustomerTreatment.customer_id)) == one
 
 
 def test_the_command_reports_and_imports_without_being_asked(app, branch):

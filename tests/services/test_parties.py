@@ -8,7 +8,7 @@ import pytest
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, SlotTakenError, WrongStateError
 from spa_app.services import bookings, scheduling_parties
 from spa_app.services.bookings import Guest, ItemRequest
-from spa_app.services.scheduling import in_sequence
+from spa_app.services.scheduling_needs import in_sequence
 from spa_app.services.scheduling_parties import GuestNeeds
 from tests import factories
 from tests.books import assert_books_balance
@@ -219,7 +219,7 @@ def test_each_holds_a_session_of_their_own_card(spa, book, at, lan):
 
 def test_offered_times_fit_all_of_them(spa, book, at):
     factories.make_booking(spa, ItemRequest(spa.consultation, spa.therapists[1]), starts_at=at("10:30"))
-    guests = [GuestNeeds(in_sequence([scheduling_parties.scheduling.Wish(spa.facial)], at("10:00"))) for _ in range(2)]
+    guests = [GuestNeeds(in_sequence([scheduling_parties.Wish(spa.facial)], at("10:00"))) for _ in range(2)]
     branch = factories.db.session.get_one(factories.Branch, spa.branch)
 
     found = scheduling_parties.next_slots_together(guests, branch=branch, since=at("09:45"), limit=3)

@@ -11,7 +11,8 @@ from spa_app.queries import rosters as queries
 from spa_app.services import blocks, bookings, rosters
 from spa_app.services.actor import SYSTEM
 from spa_app.services.rosters import Cell
-from spa_app.services.scheduling import Wish, find_slots
+from spa_app.services.scheduling import find_slots
+from spa_app.services.scheduling_needs import Wish
 from tests import factories
 from tests.factories import TIMEZONE
 from tests.services.checks import rows

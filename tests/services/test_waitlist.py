@@ -15,7 +15,8 @@ from spa_app.queries.customers import get_customer
 from spa_app.services import blocks, bookings, matching, reconciliation, rosters, scheduling, waitlist
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.matching import Freed
-from spa_app.services.scheduling import Span, Wish
+from spa_app.services.scheduling import Span
+from spa_app.services.scheduling_needs import Wish
 from tests.books import assert_books_balance
 from tests.factories import Spa, local_at, make_booking, make_card, make_customer, make_entry, make_staff, tomorrow_at
 from tests.services.checks import audited, counters, execute, refused, rows, status_of

@@ -9,7 +9,7 @@ import pytest
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Branch
-from spa_app.queries.calendar import get_revision
+from spa_app.queries.calendar_revision import get_revision
 from spa_app.services import rosters
 from tests import factories
 from tests.factories import TIMEZONE, login

@@ -12,7 +12,8 @@ from sqlalchemy import event, select, update
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BranchHours, Customer, CustomerTreatment, Invoice, Resource, Staff
-from spa_app.queries.calendar import get_day, get_revision
+from spa_app.queries.calendar import get_day
+from spa_app.queries.calendar_revision import get_revision
 from spa_app.services import bookings, payments
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest

@@ -4,10 +4,12 @@ import pytest
 from sqlalchemy import event
 
 from spa_app.extensions import db
-from spa_app.models import Customer
+from spa_app.models import Booking, Customer
 from spa_app.services import bookings
 from spa_app.services.actor import SYSTEM
-from spa_app.services.bookings import ItemRequest
+from spa_app.services.availability import Span
+from spa_app.services.bookings import ItemRequest, Mark
+from spa_app.services.scheduling_facts import Absence
 from tests.factories import (
     local_at,
     login,
@@ -17,6 +19,7 @@ from tests.factories import (
     make_user,
     tomorrow_at,
 )
+from tests.services.checks import rows
 from tests.web.visits import get, text_of
 
 
@@ -82,6 +85,31 @@ def test_who_has_nothing_has_lines_to_write_and_what_is_given_up_is_not_on_it(de
     assert "No visits on this day" in part
     assert part.count('class="sheet__blank"') == 2
     assert "Võ Ba" not in answer.text
+
+
+def test_a_service_cancelled_alone_is_not_on_it(desk, spa, day):
+    hong, anh = spa.therapists
+    at = tomorrow_at(spa.branch, "17:00")
+    both = make_booking(spa, ItemRequest(spa.facial, hong), ItemRequest(spa.consultation, anh), starts_at=at)
+    assert "Consultation" in _part(_sheet(desk, spa), anh)
+    last = rows("SELECT max(id) FROM booking_items WHERE booking_id = :id", id=both)[0][0]
+    bookings.cancel_item(both, last, version=get(Booking, both).version, actor=SYSTEM)
+    sheet = _sheet(desk, spa)
+    assert "Consultation" not in _part(sheet, anh)
+    assert "17:00–18:00" in _part(sheet, hong)
+
+
+def test_it_says_who_needs_another_therapist_or_room(desk, spa, day):
+    words = ("Needs another therapist", "Needs another room")
+    assert not any(word in _sheet(desk, spa).text for word in words)
+    at = tomorrow_at(spa.branch, "09:30"), tomorrow_at(spa.branch, "12:00")  # when that of 09:00 is over
+    for number, owner in enumerate(({"staff_id": spa.therapists[0]}, {"resource_id": spa.rooms[1]})):
+        mark = Mark(("sick", "blocked")[number], "why")
+        bookings.apply_substitutes(Absence(Span(*at), **owner), [], mark=mark, actor=SYSTEM)
+        text = _part(_sheet(desk, spa), spa.therapists[0])
+        early, late = text[: text.index("10:00–11:00")], text[text.index("10:00–11:00") :]
+        assert [word in late for word in words] == [True, number == 1]
+        assert not any(word in early for word in words)
 
 
 def test_the_head_names_branch_date_and_moment_and_stands_in_the_tables_head(desk, spa):

@@ -1,6 +1,7 @@
 """/roster: who sees which roster, and managers' planning as plain forms and beside the grid."""
 
 import datetime as dt
+import html
 import re
 import uuid
 
@@ -271,6 +272,11 @@ def test_visits_in_the_way_of_leave_are_listed_and_nothing_is_recorded(app, mana
     after = monday + dt.timedelta(days=1)
     assert f"/affected?staff_id={spa.therapists[0]}&amp;from={monday}T12:00&amp;to={after}T00:00" in answer.text
     assert rows("SELECT count(*) FROM blocked_times") == [(0,)]
+    # There it is recorded in one step, as what it was meant to be.
+    named = post(manager, "/leave", **{**fields, "kind": "leave"}, reason="Tết & home")
+    there = manager.get(html.unescape(re.search(r'href="(/affected[^"]+reason=[^"]+)"', named.text)[1])).text
+    assert re.search(r'<option selected value="leave"|<option value="leave" selected|selected[^>]*value="leave"', there)
+    assert 'value="Tết &amp; home"' in there
     assert post(manager, "/leave", **fields, ends="12:00").status_code == 303
     answer = post(manager, "/leave", **{**fields, "last": monday - dt.timedelta(days=3)})
     assert answer.status_code == 422

@@ -12,7 +12,7 @@ from spa_app import clock
 from spa_app.config import Settings
 from spa_app.extensions import db
 from spa_app.models import User
-from spa_app.queries.calendar import get_revision
+from spa_app.queries.calendar_revision import get_revision
 from spa_app.queries.snapshot import get_snapshot
 from spa_app.services.transaction import atomic
 from spa_app.web.calendar import routes, unchanged

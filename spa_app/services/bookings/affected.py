@@ -16,8 +16,9 @@ from spa_app.services.actor import Actor
 from spa_app.services.availability import ZERO, Facts, Span, Stretch, Task
 from spa_app.services.bookings.party import find_party_slots
 from spa_app.services.bookings.visit import list_items
-from spa_app.services.scheduling import Need, Slot
+from spa_app.services.scheduling import Slot
 from spa_app.services.scheduling_facts import Absence, Busy, Taken, load_busy, load_hours, load_team, make_facts
+from spa_app.services.scheduling_needs import Need
 from spa_app.services.substitutes import Job, assign
 
 MOST_LISTED = 100

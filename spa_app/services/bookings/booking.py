@@ -10,7 +10,8 @@ from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, BookingItemResource, Branch, Customer, CustomerTreatment
 from spa_app.services import audit, holds, outbox, scheduling, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.scheduling import Need, Place, Placement, Wish
+from spa_app.services.scheduling import Place, Placement
+from spa_app.services.scheduling_needs import Need, Wish, in_sequence
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
 
@@ -67,7 +68,7 @@ def book(
         note = clean_text(note, field="note", limit=NOTE_LENGTH)
         is_late = check_start(starts_at, actor=actor)
         wishes = [Wish(item.service_id, item.staff_id, item.resource_id) for item in items]
-        needs = scheduling.in_sequence(wishes, starts_at)
+        needs = in_sequence(wishes, starts_at)
         placement = scheduling.take_places(
             needs, branch=branch, preferred_staff_id=customer.preferred_staff_id, override_hours=override_hours
         )

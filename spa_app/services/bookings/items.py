@@ -27,7 +27,8 @@ from spa_app.services.bookings.booking import (
 from spa_app.services.bookings.moving import check_minutes, replace_places, require_not_over, take_places_anew
 from spa_app.services.bookings.paying import item_facts, pay_by
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
-from spa_app.services.scheduling import Need, Placement
+from spa_app.services.scheduling import Placement
+from spa_app.services.scheduling_needs import Need
 from spa_app.services.transaction import atomic
 
 

@@ -21,7 +21,8 @@ from spa_app.services.bookings.visit import (
     require_status,
     require_version,
 )
-from spa_app.services.scheduling import Need, Place, Placement, Slot
+from spa_app.services.scheduling import Place, Placement, Slot
+from spa_app.services.scheduling_needs import Need
 from spa_app.services.scheduling_parties import GuestNeeds, take_places_together
 from spa_app.services.transaction import atomic
 

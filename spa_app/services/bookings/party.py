@@ -13,7 +13,7 @@ from spa_app import clock
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
 from spa_app.models import Booking, Branch, Customer, Party
-from spa_app.services import holds, scheduling, treatments
+from spa_app.services import holds, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings import progress, reversal
 from spa_app.services.bookings.booking import (
@@ -31,8 +31,9 @@ from spa_app.services.bookings.moving import (
     times_and_staff,
 )
 from spa_app.services.bookings.visit import list_items, lock_booking, require_status, require_version
-from spa_app.services.scheduling import Need, Slot, Wish
+from spa_app.services.scheduling import Slot
 from spa_app.services.scheduling_facts import Absence
+from spa_app.services.scheduling_needs import Need, Wish, in_sequence
 from spa_app.services.scheduling_parties import GuestNeeds, next_slots_together, take_places_together
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
@@ -312,4 +313,4 @@ def _needs(number: int, guest: Guest, starts_at: dt.datetime) -> list[Need]:
     if not 1 <= len(guest.items) <= MOST_ITEMS:
         raise InvalidError("items_missing", N_("Choose at least one service."), field=f"{prefix}items-0-service_id")
     wishes = [Wish(item.service_id, item.staff_id, item.resource_id) for item in guest.items]
-    return scheduling.in_sequence(wishes, starts_at, prefix=prefix)
+    return in_sequence(wishes, starts_at, prefix=prefix)

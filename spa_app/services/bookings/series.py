@@ -14,7 +14,8 @@ from spa_app.extensions import db
 from spa_app.models import BookingItem, BookingItemResource, Branch, Resource, Staff
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import ItemRequest, book
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling_needs import Wish
 from spa_app.services.transaction import atomic, attempt
 
 MOST_VISITS = 26

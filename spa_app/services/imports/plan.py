@@ -141,7 +141,12 @@ class _Planner:
                 rows.update(
                     (customer.id, customer) for customer in db.session.scalars(select(Customer).where(column.in_(some)))
                 )
-        for customer in sorted(rows.values(), key=lambda c: (c.shares_phone_with_id is not None, c.id)):
+        # Who was merged since is whom they were merged into.
+        merged = [customer for customer in rows.values() if customer.merged_into_id is not None]
+        survivors = select(Customer).where(Customer.id.in_({customer.merged_into_id for customer in merged}))
+        rows.update((customer.id, customer) for customer in db.session.scalars(survivors))
+        live = [customer for customer in rows.values() if customer.merged_into_id is None]
+        for customer in sorted(live, key=lambda c: (c.shares_phone_with_id is not None, c.id)):
             person = Person(
                 full_name=customer.full_name,
                 phone=customer.phone,
@@ -151,6 +156,9 @@ class _Planner:
             )
             self._by_id[customer.id] = person
             self._remember(person)
+        for customer in merged:
+            if customer.import_ref and customer.merged_into_id:
+                self._by_ref[customer.import_ref] = self._by_id[customer.merged_into_id]
 
     def _remember(self, person: Person) -> None:
         if person.phone:

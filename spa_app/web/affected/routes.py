@@ -12,6 +12,7 @@ from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOu
 from spa_app.queries.roster import get_owner
 from spa_app.services import bookings
 from spa_app.services.availability import Span
+from spa_app.services.blocks import REASON_LENGTH
 from spa_app.services.bookings import AffectedList, Mark
 from spa_app.services.scheduling_facts import Absence
 from spa_app.web import errors
@@ -31,7 +32,10 @@ errors.register_way_out("blocked_times", "blocks.index")
 @bp.get("/affected")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
-    """Who is affected when ``staff_id`` or ``resource_id`` is away ``from`` … ``to``; else on ``date``, from now on."""
+    """Who is affected when ``staff_id`` or ``resource_id`` is away ``from`` … ``to``; else on ``date``, from now on.
+
+    ``kind`` and ``reason`` are filled in.
+    """
     name = _owner()
     form = _form_of_address()
     if any(field.errors for field in form):
@@ -120,6 +124,10 @@ def _form_of_address() -> AffectedForm:
         given.starts_at.data or (max(begins, now) if now < ends else begins),
         given.ends_at.data or ends,
     )
+    # What was meant to be marked, where leave was refused because of these visits
+    if request.args.get("kind") in {choice.value for choice in form.kind.choices}:
+        form.kind.data = request.args["kind"]
+    form.reason.data = request.args.get("reason", "")[:REASON_LENGTH]
     for field, typed in ((form.starts_at, given.starts_at), (form.ends_at, given.ends_at)):
         if typed.process_errors:
             field.errors, field.raw_data = list(typed.process_errors), typed.raw_data

@@ -15,7 +15,8 @@ from spa_app.queries.bookings import VisitCustomer, get_visit_customer
 from spa_app.queries.customers import FoundCustomer, find_customers
 from spa_app.services.bookings.booking import MOST_ITEMS
 from spa_app.services.bookings.party import MOST_GUESTS
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling_needs import Wish
 from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
 from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit

@@ -8,7 +8,8 @@ from werkzeug.datastructures import MultiDict
 
 from spa_app import clock
 from spa_app.queries.booking_form import get_choices
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling_needs import Wish
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.draft import SLOTS, later_url
 from spa_app.web.bookings.forms import SlotsForm, numbered_anew

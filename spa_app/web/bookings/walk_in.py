@@ -18,7 +18,8 @@ from spa_app.queries.bookings import get_visit_customer
 from spa_app.queries.customers import find_by_phone
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, phones
-from spa_app.services.scheduling import Slot, Wish, find_slots
+from spa_app.services.scheduling import Slot, find_slots
+from spa_app.services.scheduling_needs import Wish
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
 from spa_app.web.bookings.forms import HiddenIdField, IdField, LocalField, UnmarkedField

@@ -13,7 +13,8 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError, WayOut
-from spa_app.queries.calendar import By, Day, changes_by_time, get_day, get_revision
+from spa_app.queries.calendar import By, Day, get_day
+from spa_app.queries.calendar_revision import changes_by_time, get_revision
 from spa_app.queries.week import DAYS, Week, get_week, monday_of
 from spa_app.web.calendar.drawing import ONE_DAY, ONE_WEEK, Asked, draw
 from spa_app.web.calendar.present import flag_words, new_visit_url, summary

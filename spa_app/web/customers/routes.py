@@ -10,12 +10,15 @@ from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
 from spa_app.queries import treatments
+from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
+from spa_app.queries.duplicates import list_suspects
 from spa_app.queries.waitlist import list_of_customer
+from spa_app.services.customer_records import record_access
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
-from spa_app.web.customers.forms import CustomerForm
+from spa_app.web.customers.forms import REASONS, RELATIONS, CustomerForm, TagsForm
 from spa_app.web.filters import phone as national
 from spa_app.web.htmx import redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
@@ -25,6 +28,7 @@ from spa_app.web.treatments.forms import SellForm
 bp = Blueprint("customers", __name__, url_prefix="/customers")
 
 errors.register_way_out("open_customer", "customers.show", "customer_id")
+errors.register_way_out("open_survivor", "customers.show", "customer_id")
 
 
 @bp.get("")
@@ -74,15 +78,18 @@ def create() -> ResponseReturnValue:
 @bp.get("/<int:customer_id>")
 @roles(*DESK)
 def show(customer_id: int) -> ResponseReturnValue:
-    """A customer's page."""
-    return _page(_profile(customer_id))
+    """A customer's page. That their allergies were seen is logged."""
+    profile = require_profile(customer_id)
+    if profile.allergies:
+        record_access(customer_id, "allergies", actor=current_actor())
+    return _page(profile)
 
 
 @bp.post("/<int:customer_id>")
 @roles(*DESK)
 def update(customer_id: int) -> ResponseReturnValue:
     """Replace a customer's details; 422 at the fields; 409 where another customer has the phone."""
-    profile = _profile(customer_id)
+    profile = require_profile(customer_id)
     form = CustomerForm()
     if not form.validate():
         return _page(profile, form, 422)
@@ -99,11 +106,16 @@ def update(customer_id: int) -> ResponseReturnValue:
     return redirect(url_for("customers.show", customer_id=customer_id))
 
 
-def _profile(customer_id: int) -> CustomerProfile:
+def require_profile(customer_id: int) -> CustomerProfile:
+    """The customer, or 404. A reader of one who was merged is led on to whom they were merged into."""
     branch_ids = [branch.id for branch in signed_in().branches]
     profile = queries.get_customer(customer_id, branch_ids=branch_ids, now=clock.now(), today=local_today())
     if profile is None:
         abort(404)
+    if profile.merged_into_id is not None and request.method == "GET":
+        toast(_("%(name)s was merged into this customer.", name=profile.full_name))
+        place = {**(request.view_args or {}), "customer_id": profile.merged_into_id}
+        abort(redirect(url_for(request.endpoint or "customers.show", **place)))
     return profile
 
 
@@ -159,4 +171,9 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),
+        suspects=list_suspects(profile.id),
+        reasons=REASONS,
+        family=list_family(profile.id),
+        relations=RELATIONS,
+        tags_form=TagsForm(formdata=None, data={"tags": ", ".join(profile.tags)}),
     )

@@ -99,5 +99,9 @@ def _page(
         kinds=KINDS,
         in_the_way=in_the_way,
         affected_of=lambda one: affected_url(one.staff_id, one.starts_at, one.ends_at, branch.timezone),
-        affected_url=affected_url(form.staff_id.data, *wanted, branch.timezone) if wanted else None,
+        affected_url=affected_url(
+            form.staff_id.data, *wanted, branch.timezone, kind=form.kind.data, reason=form.reason.data or ""
+        )
+        if wanted
+        else None,
     )

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from flask import url_for
 from flask_babel import format_decimal
@@ -112,10 +113,12 @@ def list_changes(week: Week, team: Sequence[Therapist]) -> list[Change]:
     ]
 
 
-def affected_url(staff_id: int, starts_at: dt.datetime, ends_at: dt.datetime, timezone: str) -> str:
-    """Where substitutes are found for a therapist's visits within a stretch."""
+def affected_url(
+    staff_id: int, starts_at: dt.datetime, ends_at: dt.datetime, timezone: str, **marked: str | None
+) -> str:
+    """Where substitutes are found for a therapist's visits within a stretch; ``marked``: the absence's kind, reason."""
     begins, ends = (format_local(instant, timezone) for instant in (starts_at, ends_at))
-    return f"/affected?staff_id={staff_id}&from={begins}&to={ends}"
+    return f"/affected?{urlencode({'staff_id': staff_id, 'from': begins, 'to': ends, **marked}, safe=':')}"
 
 
 def week_url(branch: BranchRef, monday: dt.date) -> str:

@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import treatments as queries
+from spa_app.queries.customers import find_survivor
 from spa_app.services.billing import sell_plan
 from spa_app.web import errors
 from spa_app.web.actions import run_once
@@ -23,7 +24,10 @@ errors.register_way_out("sell_plan", "treatments.cards", "customer_id")
 @bp.get("/customers/<int:customer_id>/treatments")
 @roles(*DESK)
 def cards(customer_id: int) -> ResponseReturnValue:
-    """A customer's cards, a square per session, and a form that sells a plan."""
+    """A customer's cards, a square per session, and a form that sells a plan. Of one who was merged, the survivor's."""
+    survivor_id = find_survivor(customer_id)
+    if survivor_id is not None:
+        return redirect(url_for("treatments.cards", customer_id=survivor_id))
     return _page(customer_id)
 
 

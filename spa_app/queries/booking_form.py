@@ -78,7 +78,8 @@ class Choices:
 
 @dataclass(frozen=True)
 class CardChoice:
-    """A card that can pay: neither cancelled, frozen nor used up, the customer's own or shared with them.
+    """A card that can pay: neither cancelled nor used up, the customer's own or shared with them; or, while it is
+    frozen, one that could.
 
     ``free`` is what is free for this customer; ``owner`` is whose it is, None for the customer's own.
     """
@@ -88,11 +89,17 @@ class CardChoice:
     service_name: str | None  # None: good for any service
     free: int
     expiry_date: dt.date | None  # None: its validity begins with the first visit
-    owner: str | None = None
+    owner: str | None
+    branch_id: int
+    frozen_on: dt.date | None
+
+    def covers(self, service_id: int | None) -> bool:
+        """Whether it is good for the service."""
+        return service_id is not None and self.service_id in (None, service_id)
 
     def fits(self, service_id: int | None, visit_on: dt.date) -> bool:
-        """Whether it covers the service and is still valid on the visit's local date."""
-        if service_id is None or self.service_id not in (None, service_id):
+        """Whether it covers the service and can be used on the visit's local date."""
+        if not self.covers(service_id) or self.frozen_on is not None:
             return False
         return self.expiry_date is None or self.expiry_date >= visit_on
 
@@ -147,7 +154,7 @@ def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
 
 
 @cache
-def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | None]:
+def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | None, int, dt.date | None]:
     card, customer_id = CustomerTreatment, bindparam("customer_id", type_=BigInteger)
     taken = (
         select(func.count())
@@ -177,6 +184,8 @@ def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | No
             free,
             card.expiry_date,
             case((card.customer_id != customer_id, Customer.full_name)),
+            card.branch_id,
+            card.frozen_on,
         )
         .join(Customer, Customer.id == card.customer_id)
         .outerjoin(Service, Service.id == card.service_id)
@@ -187,7 +196,6 @@ def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | No
                 union_all(select(card.id).where(card.customer_id == customer_id), select(shared.c.treatment_id))
             ),
             card.cancelled_at.is_(None),
-            card.frozen_on.is_(None),
             free > 0,
         )
         .order_by(card.customer_id != customer_id, card.expiry_date, card.id)

@@ -21,6 +21,9 @@ from spa_app.models import (
     BranchException,
     BranchHours,
     Customer,
+    CustomerTreatment,
+    Plan,
+    PlanItem,
     Resource,
     ResourceType,
     Service,
@@ -41,6 +44,7 @@ POLICY_COLUMNS = (
     "no_show_fee_bp",
     "no_show_fee_amount",
     "waiver_limit_amount",
+    "extend_limit_days",
 )
 ABOUT_COLUMNS = ("name", "timezone", "address", "phone")
 SERVICE_COLUMNS = (
@@ -50,6 +54,15 @@ SERVICE_COLUMNS = (
     "buffer_after_minutes",
     "price_amount",
     "vat_rate_bp",
+    "is_active",
+)
+PLAN_COLUMNS = (
+    "name",
+    "price_amount",
+    "vat_rate_bp",
+    "validity_days",
+    "validity_months",
+    "from_first_visit",
     "is_active",
 )
 MOST_VISITS = 50
@@ -124,6 +137,29 @@ class ServiceSetup(Stamped):
     def state(self) -> dict[str, Any]:
         """What can be changed of it."""
         return {**self.values, "types": list(self.types)}
+
+
+@dataclass(frozen=True)
+class PlanSetup(Stamped):
+    """A plan as it is set up. ``contents`` are (id of the service or None for any, sessions, bonus sessions on top).
+
+    ``cards``: how many cards of it customers have that are not over.
+    """
+
+    id: int
+    values: dict[str, Any]
+    contents: tuple[tuple[int | None, int, int], ...]
+    cards: int
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return str(self.values["name"])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What can be changed of it."""
+        return {**self.values, "items": [list(item) for item in self.contents]}
 
 
 def get_hours(branch_id: int) -> WeekHours:
@@ -219,6 +255,27 @@ def list_services(service_id: int | None = None) -> list[ServiceSetup]:
         query = query.where(Service.id == service_id)
     rows = db.session.execute(query.execution_options(populate_existing=True)).scalars()
     return [ServiceSetup(row.id, columns_of(row, SERVICE_COLUMNS), tuple(types[row.id])) for row in rows]
+
+
+def list_plans(plan_id: int | None = None) -> list[PlanSetup]:
+    """All plans, the retired ones last; or one. Three statements."""
+    query = select(Plan).order_by(Plan.is_active.desc(), Plan.name)
+    if plan_id is not None:
+        query = query.where(Plan.id == plan_id)
+    rows = db.session.execute(query.execution_options(populate_existing=True)).scalars().all()
+    ids = [row.id for row in rows]
+    contents: dict[int, list[tuple[int | None, int, int]]] = defaultdict(list)
+    for item in db.session.execute(select(PlanItem).where(PlanItem.plan_id.in_(ids)).order_by(PlanItem.id)).scalars():
+        contents[item.plan_id].append((item.service_id, item.sessions, item.bonus_sessions))
+    running = (
+        select(CustomerTreatment.plan_id, func.count())
+        .where(CustomerTreatment.plan_id.in_(ids), CustomerTreatment.status.in_(("active", "frozen")))
+        .group_by(CustomerTreatment.plan_id)
+    )
+    cards = {row[0]: row[1] for row in db.session.execute(running)}
+    return [
+        PlanSetup(row.id, columns_of(row, PLAN_COLUMNS), tuple(contents[row.id]), cards.get(row.id, 0)) for row in rows
+    ]
 
 
 def visits_of_staff(staff_id: int) -> list[OffShift]:

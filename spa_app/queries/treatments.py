@@ -205,6 +205,36 @@ def list_plans_for_sale() -> list[PlanOption]:
     ]
 
 
+def find_plans_for(service_id: int, limit: int) -> list[Plan]:
+    """Up to ``limit`` plans for sale that cover a service, those of that very service first, then by price."""
+    covers = (
+        select(PlanItem.plan_id, func.bool_or(PlanItem.service_id == service_id).label("its_own"))
+        .where((PlanItem.service_id == service_id) | PlanItem.service_id.is_(None))
+        .group_by(PlanItem.plan_id)
+        .subquery()
+    )
+    query = (
+        select(Plan)
+        .join(covers, covers.c.plan_id == Plan.id)
+        .where(Plan.is_active)
+        .order_by(covers.c.its_own.desc().nulls_last(), Plan.price_amount, Plan.id)
+    )
+    return list(db.session.execute(query.limit(limit)).scalars())
+
+
+def get_sale_of_visit(booking_id: int) -> Invoice | None:
+    """The newest sale of a card that pays in a visit, while it is still to be paid."""
+    query = (
+        select(Invoice)
+        .join(InvoiceLine, InvoiceLine.invoice_id == Invoice.id)
+        .join(CustomerTreatment, CustomerTreatment.invoice_line_id == InvoiceLine.id)
+        .join(BookingItem, BookingItem.treatment_id == CustomerTreatment.id)
+        .where(BookingItem.booking_id == booking_id, Invoice.status.in_(("open", "partly_paid")))
+        .order_by(Invoice.id.desc())
+    )
+    return db.session.execute(query.limit(1)).scalar()
+
+
 def _draw(which: ColumnElement[bool]) -> list[Card]:
     refunds = aliased(Invoice)
     is_refunded = exists().where(refunds.treatment_id == CustomerTreatment.id, refunds.status != "void")

@@ -19,9 +19,13 @@ class Actor:
         """Whether corrections and other managers' acts are open to this actor."""
         return self.role in ("manager", "owner", "system")
 
+    def works_in(self, branch_id: int) -> bool:
+        """Whether that branch is one of the actor's."""
+        return self.role == "system" or branch_id in self.branch_ids
+
     def require_branch(self, branch_id: int) -> None:
         """Raise :class:`NotFoundError` unless the actor works in that branch: what lies elsewhere does not show."""
-        if self.role != "system" and branch_id not in self.branch_ids:
+        if not self.works_in(branch_id):
             raise NotFoundError("not_found", N_("There is no such thing in your branches."))
 
     def require_manager(self) -> None:

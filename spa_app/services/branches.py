@@ -22,6 +22,7 @@ from spa_app.services.transaction import atomic
 NAME_LENGTH = 120
 ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
+LONGEST_EXTENSION = 3650  # days
 BIGGEST_AMOUNT = 10**12
 _DAY_FIELD = "day_{}"
 
@@ -86,6 +87,8 @@ def check_policies(values: dict[str, Any]) -> None:
             raise InvalidError("fee_invalid", N_("Give a percentage above 0, up to 100."), field=f"{which}_fee_bp")
         if amount is not None and not 0 < amount <= BIGGEST_AMOUNT:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
+    if not 0 <= (values["extend_limit_days"] or 0) <= LONGEST_EXTENSION:
+        raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
         raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
 

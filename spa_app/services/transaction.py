@@ -99,6 +99,7 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "uq_resources_branch_id_name": lambda: ConflictError(
         "name_taken", N_("Something here already has this name."), field="name"
     ),
+    "uq_plans_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
     "uq_services_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
     "uq_users_username": lambda: ConflictError(
         "username_taken", N_("Another user already has this name."), field="username"

@@ -1,10 +1,12 @@
 """Refusals and failures as pages: what happened, that nothing was lost, and what to do next."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, g, make_response, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -43,8 +45,32 @@ CSRF_PAGE = (
     N_("This page was open for too long"),
     N_("Nothing was saved. Open the page again (log in if asked) and repeat what you did."),
 )
-# WayOut.action → endpoint, and which of its params are part of the address.
-WAYS: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way out as a page shows it: a link (``url``), a button of the form (``do``), a form of its own (``post``
+    with hidden ``fields``), or plain words."""
+
+    label: str
+    url: str | None = None
+    do: str | None = None
+    post: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a kind of way out leads: ``params`` of the way out and ``fixed`` values are part of the address."""
+
+    endpoint: str
+    params: tuple[str, ...]
+    roles: tuple[str, ...]
+    fixed: dict[str, str]
+
+
+# WayOut.action → its page
+WAYS: dict[str, Page] = {}
 
 
 def init_app(app: Flask) -> None:
@@ -55,9 +81,12 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(InternalServerError, _server_error)
 
 
-def register_way_out(action: str, endpoint: str, *params: str) -> None:
-    """Turn the way out ``action`` into a link to ``endpoint``, with these ``params`` of the way out as values."""
-    WAYS[action] = (endpoint, params)
+def register_way_out(action: str, endpoint: str, *params: str, roles: tuple[str, ...] = (), **fixed: str) -> None:
+    """Turn the way out ``action`` into a link to ``endpoint``, with these ``params`` of the way out as values.
+
+    ``roles``: whose it is alone; all others are told to ask a manager. ``fixed`` values stand in the address, too.
+    """
+    WAYS[action] = Page(endpoint, params, roles, fixed)
 
 
 def translate(error: DomainError) -> str:
@@ -65,9 +94,23 @@ def translate(error: DomainError) -> str:
     return _fill(error.message, error.params)
 
 
-def ways_out(error: DomainError) -> list[tuple[str, str | None]]:
-    """What the user can do about it: labels, each with an address where a page is registered for it."""
-    return [(_fill(way.label, way.params), _address(way)) for way in error.ways_out]
+def ways_out(error: DomainError) -> list[Way]:
+    """What the user can do about it, as links where a page is registered for it and open to them."""
+    return [way_of(way) for way in error.ways_out]
+
+
+def way_of(way: WayOut) -> Way:
+    """One of these. What another branch or role would do is said in words."""
+    label = _fill(way.label, way.params)
+    page = WAYS.get(way.action)
+    if page is None:
+        return Way(label)
+    if page.roles and getattr(current_user, "role", "") not in page.roles:
+        return Way(gettext("Ask a manager: %(what)s", what=label))
+    branch_id = way.params.get("branch_id")
+    if branch_id is not None and branch_id not in [one.id for one in getattr(current_user, "branches", ())]:
+        return Way(gettext("In the branch that sold it: %(what)s", what=label))
+    return Way(label, url=_address(way, page))
 
 
 def add_to_form(form: FlaskForm, error: DomainError) -> None:
@@ -90,12 +133,10 @@ def _fill(message: str, params: dict[str, Any]) -> str:
     return gettext(message, **{key: say(value) for key, value in params.items()}) if params else gettext(message)
 
 
-def _address(way: WayOut) -> str | None:
-    if way.action not in WAYS:
-        return None
-    endpoint, params = WAYS[way.action]
+def _address(way: WayOut, page: Page) -> str | None:
+    values = {name: way.params.get(name) for name in page.params}
     try:
-        return url_for(endpoint, **{name: way.params.get(name) for name in params})
+        return url_for(page.endpoint, **values, **page.fixed)  # type: ignore[arg-type]
     except BuildError:
         return None
 
@@ -130,7 +171,7 @@ def _server_error(error: InternalServerError) -> ResponseReturnValue:
     return _answer(500, gettext(PAGES[500][0]), gettext(PAGES[500][1]), [])
 
 
-def _answer(status: int, title: str, text: str, ways: list[tuple[str, str | None]]) -> Any:
+def _answer(status: int, title: str, text: str, ways: list[Way]) -> Any:
     context = {"title": title, "text": text, "ways": ways, "status": status}
     if not is_partial():
         return make_response(render_template("errors/page.html", **context), status)

@@ -33,8 +33,8 @@ class Form(FlaskForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What the user can do about a refusal, as (label, url or None): errors.add_to_form() fills it.
-        self.ways_out: list[tuple[str, str | None]] = []
+        # What the user can do about a refusal (errors.Way): errors.add_to_form() fills it.
+        self.ways_out: list[Any] = []
 
 
 def init_app(app: Flask) -> None:

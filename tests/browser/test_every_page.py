@@ -85,6 +85,9 @@ def pages(spa: Spa) -> list[str]:
         f"/setup/rooms/{spa.rooms[0]}",
         "/setup/services",
         f"/setup/services/{spa.facial}",
+        "/setup/plans",
+        "/setup/plans/new",
+        f"/setup/plans/{spa.plan}",
         "/setup/branch",
         "/nothing-here",
     ]

@@ -378,12 +378,16 @@ def test_a_limit_changes_and_ends(spa, card, mother):
         factories.make_booking(spa, card=card, customer_id=mother, starts_at=at)
 
     treatments.unshare_card(card, customer_id=mother, reason="quarrel", actor=spa.receptionist)
-    with refused("card_of_other", InvalidError, "items-0-treatment_id", ("choose_card", "pay_visit", "sell_plan")):
+    ways = ("choose_card", "pay_visit", "sell_plan", "share_card")
+    with refused("card_unshared", InvalidError, "items-0-treatment_id", ways):
         factories.make_booking(spa, card=card, customer_id=mother, starts_at=at)
-    bookings.complete(visit, actor=spa.receptionist)  # what was promised is kept
+    with refused("card_unshared", ConflictError, "items-0-treatment_id", ways):
+        bookings.complete(visit, actor=spa.receptionist)
+    treatments.share_card(card, customer_id=mother, session_limit=1, actor=spa.receptionist)
+    bookings.complete(visit, actor=spa.receptionist)
 
-    assert [entry[0] for entry in entries(card) if "share" in entry[0]] == ["share", "unshare", "share", "unshare"]
-    assert audited("treatment") == ["card_shared", "card_shared", "card_unshared"]
+    assert [entry[0] for entry in entries(card) if "share" in entry[0]] == ["share", "unshare"] * 2 + ["share"]
+    assert audited("treatment") == ["card_shared", "card_shared", "card_unshared", "card_shared"]
     assert_books_balance()
 
 

@@ -205,13 +205,14 @@ def _used_card(spa):
     return card
 
 
+FROZEN_WAYS = ("unfreeze_card", "choose_card", "pay_visit", "sell_plan")
 CARD_FAULTS = {
     "card_unknown": (lambda spa: 4711, ("choose_card", "pay_visit")),
     "card_of_other": (_card_of_other, ("choose_card", "pay_visit", "sell_plan")),
     "card_wrong_service": (_card_of_other_service, ("choose_card", "pay_visit", "sell_plan")),
     "card_cancelled": (_cancelled_card, ("choose_card", "pay_visit", "sell_plan")),
-    "card_frozen": (_frozen_card, ("unfreeze_card", "choose_card", "pay_visit")),
-    "card_expired": (_card_over_today, ("extend_card", "pay_visit", "sell_plan")),
+    "card_frozen": (_frozen_card, FROZEN_WAYS),
+    "card_expired": (_card_over_today, ("extend_card", "choose_card", "pay_visit", "sell_plan")),
     "card_used_up": (_used_card, ("choose_card", "pay_visit", "sell_plan")),
 }
 
@@ -256,7 +257,7 @@ def test_completing_on_a_card_that_was_stopped_takes_nothing_and_names_the_ways_
     treatments.freeze_card(card, reason="abroad", actor=spa.receptionist)
     bookings.undo_complete(booking, actor=spa.receptionist)
 
-    with refused("card_frozen", ConflictError, "items-0-treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
+    with refused("card_frozen", ConflictError, "items-0-treatment_id", FROZEN_WAYS):
         bookings.complete(booking, actor=spa.receptionist)
 
 

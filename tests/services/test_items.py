@@ -261,7 +261,8 @@ def test_a_card_that_gave_out_does_not_block_the_visit(spa, card, with_other_car
     other = factories.make_card(spa.customer, None, branch_id=spa.branch) if with_other_card else None
     treatments.freeze_card(card, reason="abroad", actor=spa.receptionist)
     bookings.undo_complete(booking, actor=spa.receptionist)
-    with refused("card_frozen", ConflictError, "items-0-treatment_id", ("unfreeze_card", "choose_card", "pay_visit")):
+    ways = ("unfreeze_card", "choose_card", "pay_visit", "sell_plan")
+    with refused("card_frozen", ConflictError, "items-0-treatment_id", ways):
         bookings.complete(booking, actor=spa.receptionist)
 
     bookings.change_payment(

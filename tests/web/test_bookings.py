@@ -233,7 +233,7 @@ def refused_card(spa, case):
     [
         ("other", "belongs to another customer", "Choose another card"),
         ("service", "does not cover Basic Facial", "Sell a package"),
-        ("expired", "which is before this visit", "Ask a manager to extend the card"),
+        ("expired", "which is before this visit", "Extend the card"),
         ("used up", "has no session left: of 1, 0 used and 1 reserved", "Sell a package"),
         ("frozen", "has been frozen since", "Unfreeze the card"),
         ("cancelled", "is cancelled", "Choose another card"),

@@ -13,7 +13,7 @@ from spa_app.models import Customer
 from spa_app.money import Money
 from spa_app.web import errors
 from spa_app.web.auth.forms import LoginForm
-from spa_app.web.errors import add_to_form, register_way_out, translate, ways_out
+from spa_app.web.errors import Way, add_to_form, register_way_out, translate, ways_out
 from spa_app.web.htmx import toast
 
 HTMX = {"HX-Request": "true"}
@@ -142,7 +142,7 @@ def test_ways_out_lead_to_registered_pages(app, monkeypatch):
         "x", "No.", ways_out=(WayOut("way", "There", {"next": "/a"}), WayOut("nowhere", "Talk to someone"))
     )
     with app.test_request_context("/"):
-        assert ways_out(error) == [("There", "/login?next=/a"), ("Talk to someone", None)]
+        assert ways_out(error) == [Way("There", url="/login?next=/a"), Way("Talk to someone")]
 
 
 def test_a_refusal_stands_at_its_field(app):

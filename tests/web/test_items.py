@@ -5,12 +5,11 @@ import re
 
 import pytest
 
-from spa_app.models import Booking
 from spa_app.services import bookings
 from spa_app.services.bookings import ItemRequest
 from tests.factories import login, make_booking, make_card, make_customer, tomorrow_at
 from tests.services.checks import counters, rows
-from tests.web.visits import HTMX, error_at, freeze, get, nothing_stored, post, text_of
+from tests.web.visits import HTMX, error_at, nothing_stored, post, text_of
 
 
 @pytest.fixture
@@ -140,26 +139,6 @@ def test_a_refused_change_stays_as_typed_with_its_error_at_the_field(desk, spa, 
     assert answer.status_code == 409
     assert "busy from 11:45" in text_of(answer)
     assert form_on(answer, url)["service_id"] == str(spa.massage)
-
-
-@pytest.mark.parametrize("headers", [None, HTMX])
-@pytest.mark.parametrize("other", [True, False])
-def test_completing_offers_other_ways_to_pay_in_place(desk, spa, card, headers, other):
-    booking = make_booking(spa, status="in_progress", card=card)
-    (item,) = items_of(booking)
-    second = make_card(spa.customer, None, branch_id=spa.branch) if other else None
-    freeze(card, spa)
-    answer = post(desk, f"/bookings/{booking}/complete", headers)
-    assert answer.status_code == 409
-    assert "Let the customer pay ₫450,000 for Basic Facial" in text_of(answer)
-    url = f"/bookings/{booking}/items/{item}/payment"
-    forms = re.findall(rf'<form[^>]* action="{url}".*?</form>', answer.text, re.S)
-    assert len(forms) == 1 + other
-    fields = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', forms[-1]))
-    assert fields["treatment_id"] == (str(second) if other else "")
-    assert desk.post(url, data=fields, headers=headers).status_code == (200 if headers else 303)
-    assert post(desk, f"/bookings/{booking}/complete", headers).status_code == (200 if headers else 303)
-    assert get(Booking, booking).status == "completed"
 
 
 def test_once_begun_only_the_way_of_paying_changes(desk, spa, card):

@@ -20,6 +20,7 @@ POLICIES = {
     "late_cancel_percent": "50",
     "no_show_policy": "forfeit",
     "waiver_limit_amount": "100.000",
+    "extend_limit_days": "45",
 }
 
 
@@ -59,7 +60,7 @@ def facial(spa, **changes):
 def test_every_page_of_the_frame_opens_and_names_the_others(manager):
     html = manager.get("/setup/", follow_redirects=True).text
     links = re.findall(r'class="setup__link" href="([^"]+)"', html)
-    assert len(links) == 8
+    assert len(links) == 9
     for link in links:
         answer = manager.get(link.replace("&amp;", "&"))
         assert answer.status_code == 200
@@ -147,6 +148,7 @@ def test_policies_are_said_in_plain_words_before_they_are_saved(manager, spa):
         ({"late_cancel_fee_amount": "5"}, "late_cancel_percent", "Give either a percentage or an amount."),
         ({"late_cancel_minutes": "-1"}, "late_cancel_minutes", "Number must be between"),
         ({"late_cancel_percent": "101"}, "late_cancel_percent", "Number must be between"),
+        ({"extend_limit_days": "3651"}, "extend_limit_days", "Number must be between 0 and 3650."),
         ({"waiver_limit_amount": "many"}, "waiver_limit_amount", "This is not an amount."),
         ({"no_show_policy": "x"}, "no_show_policy", "Not a valid choice."),
     ],
@@ -268,3 +270,92 @@ def test_another_time_zone_is_refused_while_visits_lie_ahead(app, manager, spa):
 def test_a_branch_of_others_is_not_there(manager, spa, address):
     assert manager.get(f"/setup{address}?branch={spa.other_branch}").status_code == 404
     assert post(manager, address, branch=spa.other_branch).status_code == 404
+
+
+def package(spa, **changes):
+    return {
+        "name": "Ten and two",
+        "lines-0-service": spa.facial,
+        "lines-0-sessions": "10",
+        "lines-0-bonus_sessions": "2",
+        "lines-1-service": "any",
+        "lines-1-sessions": "1",
+        "lines-1-bonus_sessions": "",
+        "lines-2-service": "",
+        "lines-2-sessions": "",
+        "price_amount": "4.000.000",
+        "vat_percent": "8",
+        "validity": "6",
+        "unit": "months",
+        "begins": "visit",
+        "is_active": "y",
+        **changes,
+    }
+
+
+def test_a_package_is_added_changed_and_retired(manager, spa):
+    assert post(manager, "/plans", **package(spa)).status_code == 303
+    ((plan,),) = rows("SELECT id FROM plans WHERE name = 'Ten and two'")
+    items = f"SELECT service_id, sessions, bonus_sessions FROM plan_items WHERE plan_id = {plan} ORDER BY id"
+    assert rows(items) == [(spa.facial, 10, 2), (None, 1, 0)]
+    page = manager.get("/setup/plans").text
+    assert "10 × Basic Facial and 2 free" in re.sub(r"\s+", " ", page).replace("  ", " ")
+
+    address = f"/plans/{plan}"
+    fields = package(spa, unit="days", validity="90", begins="purchase", **{"lines-1-service": ""})
+    stale = seen(manager, address)
+    assert post(manager, address, seen=stale, **fields).status_code == 303
+    assert rows(items) == [(spa.facial, 10, 2)]
+    columns = "validity_days, validity_months, from_first_visit, is_active"
+    assert rows(f"SELECT {columns} FROM plans WHERE id = {plan}") == [(90, None, False, True)]
+    refused = post(manager, address, seen=stale, **fields)
+    assert refused.status_code == 409
+    assert "Somebody else has just changed this" in refused.text
+    assert post(manager, address, seen=seen(manager, address), **{**fields, "is_active": ""}).status_code == 303
+    assert rows(f"SELECT {columns} FROM plans WHERE id = {plan}") == [(90, None, False, False)]
+    assert [before is None for before, _after in audit("plan_saved")] == [True, False, False]
+
+
+def test_a_new_price_of_a_package_leaves_sold_cards_alone(manager, spa):
+    factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    before = rows("SELECT * FROM customer_treatments"), rows("SELECT * FROM invoice_lines")
+    ((plan,),) = rows("SELECT plan_id FROM customer_treatments")
+    address = f"/plans/{plan}"
+
+    answer = post(manager, address, seen=seen(manager, address), **package(spa, price_amount="9.000.000", name="New"))
+
+    assert answer.status_code == 303
+    assert (rows("SELECT * FROM customer_treatments"), rows("SELECT * FROM invoice_lines")) == before
+    assert "Cards that are sold keep their price" in manager.get(f"/setup{address}").text
+    assert rows(f"SELECT price_amount FROM plans WHERE id = {plan}") == [(9_000_000,)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"lines-0-service": "", "lines-1-service": ""}, "lines"),
+        ({"lines-0-service": "any"}, "lines"),
+        ({"lines-0-service": "4711"}, "lines"),
+        ({"lines-0-service": "x"}, "lines"),
+        ({"lines-0-sessions": ""}, "lines"),
+        ({"lines-0-sessions": "999"}, "lines"),
+        ({"lines-0-sessions": "0"}, "lines-0-sessions"),
+        ({"price_amount": ""}, "price_amount"),
+        ({"vat_percent": "101"}, "vat_percent"),
+        ({"validity": "0"}, "validity"),
+        ({"validity": "121"}, "validity"),
+    ],
+)
+def test_a_package_that_cannot_be_is_refused_at_the_field(manager, spa, changes, field):
+    answer = post(manager, "/plans", **package(spa, **changes))
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert rows("SELECT count(*) FROM plans WHERE name = 'Ten and two'") == [(0,)]
+
+
+def test_two_packages_do_not_have_one_name(manager, spa):
+    assert post(manager, "/plans", **package(spa)).status_code == 303
+    answer = post(manager, "/plans", **package(spa))
+    assert answer.status_code == 409
+    assert "already has this name" in answer.text

@@ -15,6 +15,7 @@ from spa_app.services.bookings.party import (
     move_party,
     start_party,
 )
+from spa_app.services.bookings.paying import Settlement
 from spa_app.services.bookings.progress import arrive, complete, confirm, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
@@ -30,6 +31,7 @@ __all__ = [
     "SeriesDate",
     "SeriesRefusedError",
     "SeriesRequest",
+    "Settlement",
     "Substitution",
     "add_item",
     "apply_substitutes",

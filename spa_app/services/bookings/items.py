@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOut
 from spa_app.extensions import db
-from spa_app.models import Booking, BookingItem, Branch, CustomerTreatment, Service
-from spa_app.services import audit, holds, treatments
+from spa_app.models import Booking, BookingItem, Branch, Service
+from spa_app.services import audit, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.bookings.booking import (
     MOST_ITEMS,
@@ -25,6 +25,7 @@ from spa_app.services.bookings.booking import (
     record_override,
 )
 from spa_app.services.bookings.moving import check_minutes, replace_places, require_not_over, take_places_anew
+from spa_app.services.bookings.paying import item_facts, pay_by
 from spa_app.services.bookings.visit import list_items, list_resource_ids, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Placement
 from spa_app.services.scheduling_needs import Need
@@ -94,7 +95,7 @@ def add_item(
         session.add(item)
         session.flush()
         add_resources(item.id, place, party_id=visit.booking.party_id)
-        _pay_by(visit, item, request.treatment_id, actor=actor)
+        pay_by(visit.booking, item, request.treatment_id, branch=visit.branch, actor=actor)
         record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_added", before=None, actor=actor)
 
@@ -118,7 +119,7 @@ def change_item(
     with atomic():
         visit = _lock(booking_id, "pending", "confirmed", version=version, actor=actor)
         item = visit.item(item_id)
-        before = _facts(item)
+        before = item_facts(item)
         index = visit.items.index(item)
         is_other = request.service_id != item.service_id
         duration = None if is_other else item.ends_at - item.starts_at
@@ -151,7 +152,7 @@ def change_item(
             item.service_id = service.id
             item.price_amount = service.price_amount
             item.vat_rate_bp = service.vat_rate_bp
-        _pay_by(visit, item, request.treatment_id, actor=actor)
+        pay_by(visit.booking, item, request.treatment_id, branch=visit.branch, actor=actor)
         record_override(visit.booking, placement, actor=actor)
         return _changed(visit, item, "booking_item_changed", before=before, actor=actor)
 
@@ -171,7 +172,7 @@ def cancel_item(booking_id: int, item_id: int, *, version: int, actor: Actor) ->
                 N_("This is the only service of the visit: cancel the visit instead."),
                 ways_out=(WayOut("cancel_visit", N_("Cancel the visit")),),
             )
-        before = _facts(item)
+        before = item_facts(item)
         if item.treatment_id:
             card = treatments.lock_cards([item.treatment_id])[item.treatment_id]
             treatments.release_hold(card, item_id=item.id, actor=actor, reason="service cancelled")
@@ -190,8 +191,8 @@ def change_payment(booking_id: int, item_id: int, *, treatment_id: int | None, v
     with atomic():
         visit = _lock(booking_id, "pending", "confirmed", "in_progress", version=version, actor=actor)
         item = visit.item(item_id)
-        before = _facts(item)
-        _pay_by(visit, item, treatment_id, actor=actor)
+        before = item_facts(item)
+        pay_by(visit.booking, item, treatment_id, branch=visit.branch, actor=actor)
         return _changed(visit, item, "booking_item_payment_changed", before=before, actor=actor)
 
 
@@ -233,40 +234,6 @@ def _take_places(visit: _Visit, needs: Sequence[Need], *, override_hours: bool, 
     return take_places_anew(visit.booking, needs, branch=visit.branch, override_hours=override_hours)
 
 
-def _pay_by(visit: _Visit, item: BookingItem, treatment_id: int | None, *, actor: Actor) -> None:
-    """Let a card pay for an item from now on: the old card's hold goes back, the new one's is taken."""
-    old_id = item.treatment_id
-    if treatment_id:
-        holds.end_lapsed_of(visit.booking.customer_id)
-    cards = treatments.lock_cards(one for one in (old_id, treatment_id) if one)
-    if treatment_id:
-        _check_card(visit, item, cards.get(treatment_id))
-    if old_id == treatment_id:
-        return
-    if old_id:
-        treatments.release_hold(cards[old_id], item_id=item.id, actor=actor, reason="paid otherwise")
-    item.treatment_id = treatment_id
-    db.session.flush()
-    if treatment_id:
-        treatments.hold_session(
-            cards[treatment_id],
-            item_id=item.id,
-            customer_id=visit.booking.customer_id,
-            actor=actor,
-            field="treatment_id",
-        )
-
-
-def _check_card(visit: _Visit, item: BookingItem, card: CustomerTreatment | None) -> None:
-    treatments.check_usable(
-        card,
-        customer_id=visit.booking.customer_id,
-        service_id=item.service_id,
-        visit_on=clock.local_date(item.starts_at, visit.branch.timezone),
-        field="treatment_id",
-    )
-
-
 def _changed(visit: _Visit, item: BookingItem, action: str, *, before: dict[str, Any] | None, actor: Actor) -> int:
     visit.booking.version += 1
     audit.record(
@@ -275,19 +242,6 @@ def _changed(visit: _Visit, item: BookingItem, action: str, *, before: dict[str,
         entity_id=visit.booking.id,
         actor=actor,
         before=before,
-        after=_facts(item),
+        after=item_facts(item),
     )
     return visit.booking.id
-
-
-def _facts(item: BookingItem) -> dict[str, Any]:
-    return {
-        "item_id": item.id,
-        "service_id": item.service_id,
-        "staff_id": item.staff_id,
-        "resource_ids": sorted(list_resource_ids(item)),
-        "treatment_id": item.treatment_id,
-        "starts_at": item.starts_at.isoformat(),
-        "ends_at": item.ends_at.isoformat(),
-        "cancelled": item.cancelled_at is not None,
-    }

@@ -1,5 +1,7 @@
 """A visit on its way: confirm, arrive, start, complete."""
 
+from collections.abc import Mapping
+
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, WrongStateError
 from spa_app.extensions import db
@@ -7,7 +9,15 @@ from spa_app.models import Booking, BookingItem, Branch, Service
 from spa_app.services import audit, billing, outbox, treatments, waitlist
 from spa_app.services.actor import Actor
 from spa_app.services.billing import Line
-from spa_app.services.bookings.visit import change_status, list_items, lock_booking, lock_cards_of, require_status
+from spa_app.services.bookings.paying import Settlement, payment_field, settle
+from spa_app.services.bookings.visit import (
+    change_status,
+    list_items,
+    lock_booking,
+    lock_cards_of,
+    require_status,
+    require_version,
+)
 from spa_app.services.transaction import atomic
 
 
@@ -53,22 +63,43 @@ def start(booking_id: int, *, actor: Actor) -> int:
         return booking.id
 
 
-def complete(booking_id: int, *, actor: Actor) -> int:
+def complete(
+    booking_id: int,
+    *,
+    actor: Actor,
+    settlements: Mapping[int, Settlement] | None = None,
+    version: int | None = None,
+    reason: str = "",
+) -> int:
     """Complete a visit: punch each prepaid item, recognise its revenue, and invoice the rest; all of it or nothing.
 
-    Locks the booking, then its cards by id, then the invoice counter. Raises :class:`WrongStateError` unless it is in
-    progress, and :class:`ConflictError` with ways out for a card that can no longer be punched.
+    ``settlements``, by item id: how services are paid whose cards can no longer pay, in a visit as the desk saw it in
+    ``version``; ``reason`` stands in the history of a card that they extend or unfreeze. Locks the booking, then its
+    cards by id, then the invoice counter. Raises :class:`WrongStateError` unless it is in progress,
+    :class:`ConflictError` with ways out, at the item's field, for a card that can no longer be punched, and what
+    settling raises.
     """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "in_progress")
         branch = db.session.get_one(Branch, booking.branch_id)
         items = list_items(booking_id)
+        if settlements:
+            require_version(booking, version or 0)
+            settle(booking, items, settlements, branch=branch, reason=reason, actor=actor)
         for item, card in lock_cards_of(items):
             try:
+                treatments.check_usable(
+                    card,
+                    customer_id=booking.customer_id,
+                    service_id=item.service_id,
+                    visit_on=clock.local_date(item.starts_at, branch.timezone),
+                    field=payment_field(item),
+                    kind=ConflictError,
+                )
                 treatments.punch_session(card, item_id=item.id, branch=branch, actor=actor)
             except ConflictError as error:
-                error.field = f"items-{item.position - 1}-treatment_id"  # which of the services is meant
+                error.field = payment_field(item)  # which of the services is meant
                 raise
         lines = [_line(item) for item in items if item.treatment_id is None]
         if lines:

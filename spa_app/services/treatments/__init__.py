@@ -24,12 +24,20 @@ from spa_app.services.treatments.returning import (
 from spa_app.services.treatments.sessions import (
     forfeit_session,
     hold_session,
+    is_held,
     punch_session,
     release_hold,
     return_session,
 )
 from spa_app.services.treatments.shares import share_card, unshare_card
-from spa_app.services.treatments.validity import extend_card, freeze_card, reactivate_card, unfreeze_card
+from spa_app.services.treatments.validity import (
+    extend_card,
+    freeze_card,
+    lengthen_card,
+    may_extend,
+    reactivate_card,
+    unfreeze_card,
+)
 from spa_app.services.treatments.ways_out import sell_plan_way
 
 __all__ = [
@@ -42,9 +50,12 @@ __all__ = [
     "forfeit_session",
     "freeze_card",
     "hold_session",
+    "is_held",
     "label",
+    "lengthen_card",
     "lock_card",
     "lock_cards",
+    "may_extend",
     "open_card",
     "punch_session",
     "reactivate_card",

@@ -13,7 +13,7 @@ from spa_app.services.texts import required_reason
 from spa_app.services.transaction import atomic
 from spa_app.services.treatments.cards import label, lock_card, lock_cards, require_card_status
 from spa_app.services.treatments.history import Entry, append_operation, worth
-from spa_app.services.treatments.ways_out import REFUND
+from spa_app.services.treatments.ways_out import refund_way
 
 MOST_SESSIONS = 1000
 
@@ -45,7 +45,7 @@ def adjust_card(treatment_id: int, *, sessions: int, reason: str, actor: Actor) 
                 "value_would_remain",
                 N_("These are the last sessions of card %(card)s, and %(owed)s is owed on them: refund them instead."),
                 field="sessions",
-                ways_out=(REFUND,),
+                ways_out=(refund_way(card),),
                 card=label(card),
                 owed=Money(card.owed_amount),
             )

@@ -12,7 +12,14 @@ from spa_app.models import Branch, CustomerTreatment, Service, TreatmentShare, d
 from spa_app.money import split
 from spa_app.services.actor import Actor
 from spa_app.services.treatments.history import Entry, append_entries, append_operation
-from spa_app.services.treatments.ways_out import EXTEND, OTHER_CARD, PAY_VISIT, REACTIVATE, UNFREEZE, sell_plan_way
+from spa_app.services.treatments.ways_out import (
+    OTHER_CARD,
+    PAY_VISIT,
+    extend_way,
+    sell_plan_way,
+    share_way,
+    unfreeze_way,
+)
 
 STATUS_WORDS = {
     "active": N_("active"),
@@ -111,6 +118,13 @@ def find_share(card: CustomerTreatment, customer_id: int) -> TreatmentShare | No
     return db.session.execute(query).scalar()
 
 
+def _was_shared(card: CustomerTreatment, customer_id: int) -> bool:
+    query = select(TreatmentShare.id).where(
+        TreatmentShare.treatment_id == card.id, TreatmentShare.customer_id == customer_id
+    )
+    return db.session.execute(query.limit(1)).first() is not None
+
+
 def check_usable(
     card: CustomerTreatment | None,
     *,
@@ -118,16 +132,26 @@ def check_usable(
     service_id: int,
     visit_on: dt.date,
     field: str,
+    kind: type[InvalidError | ConflictError] = InvalidError,
 ) -> CustomerTreatment:
     """The card, if it can give a session to this customer's visit on the local date ``visit_on``.
 
-    Raises :class:`InvalidError` at ``field``, with one message and ways out for each rule (1-product, *Bookings*).
+    Raises ``kind`` at ``field``, with one message and ways out for each rule (1-product, *Bookings*): a conflict where
+    the card was right when the visit was booked.
     """
     if card is None:
-        raise InvalidError("card_unknown", N_("There is no such card."), field=field, ways_out=(OTHER_CARD, PAY_VISIT))
+        raise kind("card_unknown", N_("There is no such card."), field=field, ways_out=(OTHER_CARD, PAY_VISIT))
     ways_out = (OTHER_CARD, PAY_VISIT, sell_plan_way(customer_id))
     if card.customer_id != customer_id and find_share(card, customer_id) is None:
-        raise InvalidError(
+        if _was_shared(card, customer_id):
+            raise kind(
+                "card_unshared",
+                N_("Card %(card)s is no longer shared with this customer."),
+                field=field,
+                ways_out=(*ways_out, share_way(card)),
+                card=label(card),
+            )
+        raise kind(
             "card_of_other",
             N_("Card %(card)s belongs to another customer."),
             field=field,
@@ -136,7 +160,7 @@ def check_usable(
         )
     if card.service_id not in (None, service_id):
         wanted = db.session.execute(select(Service.name).where(Service.id == service_id)).scalar()
-        raise InvalidError(
+        raise kind(
             "card_wrong_service",
             N_("Card %(card)s does not cover %(service)s."),
             field=field,
@@ -144,13 +168,13 @@ def check_usable(
             card=label(card),
             service=wanted,
         )
-    refuse_stopped(card, field=field)
+    refuse_stopped(card, field=field, kind=kind)
     if card.expiry_date is not None and card.expiry_date < visit_on:
-        raise InvalidError(
+        raise kind(
             "card_expired",
             N_("Card %(card)s is valid to %(date)s, which is before this visit."),
             field=field,
-            ways_out=(EXTEND, PAY_VISIT, sell_plan_way(customer_id)),
+            ways_out=(extend_way(card), *ways_out),
             card=label(card),
             date=card.expiry_date,
         )
@@ -179,7 +203,7 @@ def require_card_status(card: CustomerTreatment, *allowed: str) -> None:
     """
     status = derive_status(card, local_today(card))
     if status not in allowed:
-        ways = {"frozen": (UNFREEZE,), "expired": (REACTIVATE if card.expired_sessions else EXTEND,)}
+        ways = {"frozen": (unfreeze_way(card),), "expired": (extend_way(card),)}
         raise WrongStateError(
             "card_status",
             N_("Card %(card)s is %(status)s, so that is not possible. Nothing was changed."),
@@ -211,7 +235,7 @@ def refuse_stopped(
             "card_frozen",
             N_("Card %(card)s has been frozen since %(date)s."),
             field=field,
-            ways_out=(UNFREEZE, OTHER_CARD, PAY_VISIT),
+            ways_out=(unfreeze_way(card), OTHER_CARD, PAY_VISIT, sell_plan_way(card.customer_id)),
             card=label(card),
             date=card.frozen_on,
         )

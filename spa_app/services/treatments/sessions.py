@@ -8,7 +8,7 @@ from spa_app.models import Branch, CustomerTreatment, TreatmentEntry
 from spa_app.services import ledger
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account
-from spa_app.services.treatments.cards import find_share, label, refuse_stopped
+from spa_app.services.treatments.cards import find_share, label
 from spa_app.services.treatments.history import Entry, append_entries, close_entry, recognition, worth
 from spa_app.services.treatments.shares import count_shared_use
 from spa_app.services.treatments.validity import await_first_visit, begin_validity
@@ -55,10 +55,9 @@ def release_hold(card: CustomerTreatment, *, item_id: int, actor: Actor, reason:
 def punch_session(card: CustomerTreatment, *, item_id: int, branch: Branch, actor: Actor) -> None:
     """Turn the session reserved for an item into a used one, and recognise its revenue in the visit's branch.
 
-    The first visit begins the validity of a card that waits for it. Raises :class:`ConflictError` when the card was
-    stopped, or holds nothing for the item.
+    The caller has seen that the card is usable. The first visit begins the validity of a card that waits for it. Raises
+    :class:`ConflictError` when it holds nothing for the item.
     """
-    refuse_stopped(card, field="treatment_id", kind=ConflictError)
     _use_held(card, "punch", item_id=item_id, branch=branch, actor=actor)
 
 
@@ -123,6 +122,11 @@ def _check_limit(card: CustomerTreatment, customer_id: int, *, field: str) -> No
             limit=share.session_limit,
             card=label(card),
         )
+
+
+def is_held(item_id: int) -> bool:
+    """Whether a session is reserved for an item."""
+    return find_live(item_id, "hold") is not None
 
 
 def find_live(item_id: int, *kinds: str) -> TreatmentEntry | None:

@@ -63,9 +63,10 @@ def share_card(
 
 
 def unshare_card(treatment_id: int, *, customer_id: int, actor: Actor, reason: str = "") -> int:
-    """Let a customer book on another's card no longer, and return its id. Visits that are booked stay as they are.
+    """Let a customer book on another's card no longer, and return its id.
 
-    Locks the card. Raises :class:`NotFoundError` where it is not shared with them.
+    Visits that are booked stay booked, and completing one asks how it is paid then. Locks the card. Raises
+    :class:`NotFoundError` where it is not shared with them.
     """
     with atomic():
         reason = clean_text(reason, field="reason", limit=REASON_LENGTH)

@@ -15,7 +15,7 @@ from spa_app.services.texts import REASON_LENGTH, clean_text, required_reason
 from spa_app.services.transaction import atomic
 from spa_app.services.treatments.cards import label, local_today, lock_card, require_card_status
 from spa_app.services.treatments.history import Entry, append_operation, recognition
-from spa_app.services.treatments.ways_out import EXTEND
+from spa_app.services.treatments.ways_out import extend_way
 
 LONGEST = dt.timedelta(days=3650)
 
@@ -86,6 +86,32 @@ def unfreeze_card(treatment_id: int, *, actor: Actor, reason: str = "") -> int:
         return card.id
 
 
+def may_extend(treatment_id: int, *, expiry_date: dt.date, actor: Actor) -> bool:
+    """Whether the actor could let a card be valid through ``expiry_date``: more time, or a second life. Only reads."""
+    card = db.session.get(CustomerTreatment, treatment_id, populate_existing=True)
+    if card is None or card.expiry_date is None or card.expiry_date >= expiry_date:
+        return False
+    if card.cancelled_at is not None or card.frozen_on is not None or not actor.works_in(card.branch_id):
+        return False
+    if actor.is_manager:
+        return True
+    days = (expiry_date - card.expiry_date).days
+    limit = db.session.get_one(Branch, card.branch_id).extend_limit_days
+    return not card.expired_sessions and _added_days(card, "extend") + days <= limit
+
+
+def lengthen_card(treatment_id: int, *, visit_on: dt.date, reason: str, actor: Actor) -> int:
+    """Give a card just the time that a visit on ``visit_on`` needs, and return its id. Locks the card.
+
+    Sessions that have expired come back with it, which is a manager's act. Raises what :func:`extend_card` and
+    :func:`reactivate_card` raise.
+    """
+    with atomic():
+        card = lock_card(treatment_id, actor=actor)
+        act = reactivate_card if card.expired_sessions else extend_card
+        return act(card.id, expiry_date=max(visit_on, local_today(card)), reason=reason, actor=actor)
+
+
 def reactivate_card(treatment_id: int, *, expiry_date: dt.date, reason: str, actor: Actor) -> int:
     """Bring the expired sessions of a card back, valid through ``expiry_date``, and return its id. Locks the card.
 
@@ -101,7 +127,7 @@ def reactivate_card(treatment_id: int, *, expiry_date: dt.date, reason: str, act
             raise WrongStateError(
                 "nothing_expired",
                 N_("No session of card %(card)s has expired yet: extend it."),
-                ways_out=(EXTEND,),
+                ways_out=(extend_way(card),),
                 card=label(card),
             )
         _check_date(expiry_date, today=local_today(card))

@@ -64,7 +64,7 @@ def create() -> ResponseReturnValue:
                 if "resource_id" in thing
                 else _("Find somebody else for the visits")
             )
-            form.ways_out.append((way, url))
+            form.ways_out.append(errors.Way(way, url=url))
         return _answer(form, errors.status_of(error))
     return _done(_("The time is blocked."), form.starts_at.data)
 

@@ -19,6 +19,7 @@ from spa_app.services.scheduling import Slot, find_slots
 from spa_app.services.scheduling_needs import Wish
 from spa_app.services.scheduling_parties import find_slots_together
 from spa_app.web import filters
+from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit
 from spa_app.web.bookings.forms import BookingForm, GuestForm, ItemForm, parse_id
 from spa_app.web.bookings.place import in_panel
 from spa_app.web.bookings.refusals import Refusal
@@ -36,7 +37,7 @@ class GuestDraft:
     prefix: str
     form: GuestForm
     customer: VisitCustomer | None
-    card_notes: list[str]
+    advice: list[Advice]
     found: list[FoundCustomer] | None = None  # None: not searched
 
 
@@ -80,8 +81,10 @@ def _card_key(form: GuestForm, item: ItemForm) -> str:
     return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
 
 
-def settle_cards(form: BookingForm, *, redo: bool) -> list[list[CardChoice | None]]:
+def settle_cards(form: BookingForm, *, redo: bool) -> list[list[Advice]]:
     """Choose a card for each service whose customer or service changed after the screen last did so, guest by guest.
+
+    Returns what the desk should know of each.
 
     ``redo``: the form is only being drawn anew, so that a card that no longer fits gives way too, and one is chosen
     where none ever was. A posted form that never was on a screen keeps what it says.
@@ -91,10 +94,10 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[list[CardChoice | Non
     return [_settle_guest(guest, visit_on, redo=redo) for _prefix, guest in form.everybody]
 
 
-def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[CardChoice | None]:
+def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Advice]:
     cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
     taken: Counter[int] = Counter()
-    chosen: list[CardChoice | None] = []
+    advice: list[Advice] = []
     for entry in form.items:
         item = entry.form
         key = _card_key(form, item)
@@ -110,8 +113,12 @@ def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Car
         card = next((card for card in fitting if card.id == item.treatment_id.data), None)
         if card:
             taken[card.id] += 1
-        chosen.append(card)
-    return chosen
+        advice.append(
+            advise(card, card.free - taken[card.id] if card else 0)
+            if fitting
+            else warn_of_unfit(cards, service_id=item.service_id.data, visit_on=visit_on)
+        )
+    return advice
 
 
 def settle_therapists(form: GuestForm, customer: VisitCustomer | None, choices: Choices) -> None:
@@ -160,10 +167,10 @@ def prepare(
         _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
     customers = [_offer(guest, choices, redo=redo) for _prefix, guest in form.everybody]
-    chosen = settle_cards(form, redo=redo)
+    advice = settle_cards(form, redo=redo)
     guests = [
-        GuestDraft(prefix, guest, customer, _notes(cards), (found or {}).get(prefix))
-        for (prefix, guest), customer, cards in zip(form.everybody, customers, chosen, strict=True)
+        GuestDraft(prefix, guest, customer, known, (found or {}).get(prefix))
+        for (prefix, guest), customer, known in zip(form.everybody, customers, advice, strict=True)
     ]
     items = [entry.form for guest in guests for entry in guest.form.items]
     services = [choices.service(item.service_id.data) for item in items]
@@ -283,20 +290,6 @@ def _slots(form: BookingForm, choices: Choices, branch_id: int) -> list[Slot]:
         return find_slots_together(guests, branch_id=branch_id, since=since, limit=SLOTS)
     wishes, customer_id = guests[0]
     return find_slots(wishes, branch_id=branch_id, since=since, limit=SLOTS, customer_id=customer_id)
-
-
-def _notes(chosen: list[CardChoice | None]) -> list[str]:
-    """What each card says: how many sessions are left after the visit's earlier services and this one."""
-    used: Counter[int] = Counter()
-    notes = []
-    for card in chosen:
-        if card is None:
-            notes.append("")
-            continue
-        used[card.id] += 1
-        left = ngettext("After this visit %(num)s left", "After this visit %(num)s left", card.free - used[card.id])
-        notes.append(f"{left} · {filters.valid_to(card.expiry_date)}")
-    return notes
 
 
 def card_label(card: CardChoice) -> str:

@@ -1,22 +1,18 @@
 """One service of a visit in a form: what it offers, and the ways to pay for a service whose card gave out."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from flask import url_for
 from flask_babel import gettext as _
 
 from spa_app import clock
-from spa_app.errors import DomainError
 from spa_app.queries.booking_form import CardChoice, fitting_cards, get_choices, list_card_choices
 from spa_app.queries.bookings import Visit, VisitItem
 from spa_app.web import filters
+from spa_app.web.bookings.card_advice import Advice, warn_of_unfit
 from spa_app.web.bookings.draft import card_label
 from spa_app.web.bookings.forms import ItemEditForm, PaymentForm
-from spa_app.web.bookings.refusals import Refusal, Way, item_of
-
-# What completing says of a card that can no longer be punched.
-CARD_REFUSALS = ("card_cancelled", "card_frozen", "no_hold")
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,7 @@ class ItemEdit:
 
     form: PaymentForm
     item: VisitItem | None = None
+    advice: Advice = field(default_factory=Advice)
 
     @property
     def is_payment_only(self) -> bool:
@@ -42,7 +39,8 @@ class ItemEdit:
 def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None) -> ItemEdit:
     """The form with all that it offers. It carries the version that the user sees now."""
     form.version.data, form.version.raw_data = visit.version, None
-    cards = _cards(visit, item) if item else list(list_card_choices(visit.customer.id))
+    known = list_card_choices(visit.customer.id)
+    cards = cards_for(visit, item) if item else [card for card in known if card.frozen_on is None]
     offered = [(card.id, card_label(card)) for card in cards]
     if item and item.card and item.card.id not in dict(offered):
         name = item.card.service_name or _("Any service")
@@ -59,7 +57,11 @@ def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None)
         )
         form.staff_id.offer([(one.id, one.full_name) for one in choices.staff], none=_("Anyone"))
         form.resource_id.offer([(one.id, one.name) for one in choices.resources], none=_("Any that is free"))
-    return ItemEdit(form, item)
+    advice = Advice()
+    if item and not cards and item.card is None:
+        visit_on = clock.local_date(item.starts_at, visit.timezone)
+        advice = warn_of_unfit(known, service_id=item.service_id, visit_on=visit_on)
+    return ItemEdit(form, item, advice)
 
 
 def edit_as_it_is(visit: Visit, item: VisitItem) -> ItemEdit:
@@ -76,32 +78,7 @@ def edit_as_it_is(visit: Visit, item: VisitItem) -> ItemEdit:
     return prepare_edit(visit, form, item)
 
 
-def offer_payments(refusal: Refusal, visit: Visit, error: DomainError) -> Refusal:
-    """Put buttons in place of the words where a card can no longer be punched: pay otherwise, then complete."""
-    if error.code not in CARD_REFUSALS:
-        return refusal
-    position = int(item_of(error.field)) + 1
-    item = next((one for one in visit.items if one.position == position), None)
-    if item is None:
-        return refusal
-    url = url_for("bookings.change_payment", booking_id=visit.id, item_id=item.id)
-    pay = _("Let the customer pay %(amount)s for %(service)s")
-    ways = [
-        Way(
-            pay % {"amount": filters.money(item.price_amount), "service": item.service_name},
-            post=url,
-            fields={"treatment_id": "", "version": str(visit.version)},
-        )
-    ]
-    ways += [
-        Way(card_label(card), post=url, fields={"treatment_id": str(card.id), "version": str(visit.version)})
-        for card in _cards(visit, item)
-        if item.card is None or card.id != item.card.id
-    ]
-    return replace(refusal, ways=(*ways, *(way for way in refusal.ways if way.url)))
-
-
-def _cards(visit: Visit, item: VisitItem) -> list[CardChoice]:
+def cards_for(visit: Visit, item: VisitItem) -> list[CardChoice]:
     """The customer's cards that can pay for the service."""
     visit_on = clock.local_date(item.starts_at, visit.timezone)
     cards = list_card_choices(visit.customer.id)

@@ -174,7 +174,7 @@ def _tell(action: str, visit: Visit, before: VisitItem | None) -> None:
 def _refuse(booking_id: int, error: DomainError, form: VersionForm, item: VisitItem | None) -> ResponseReturnValue:
     """The fresh truth, and why; the form stays as typed unless the visit is no longer what it was made for."""
     visit = require_visit(booking_id)
-    refusal = explain(error, customer_id=visit.customer.id, starts_at=visit.starts_at)
+    refusal = explain(error, starts_at=visit.starts_at)
     edit = None
     if error.code not in ("changed_meanwhile", "wrong_status"):
         edit = _edit(visit, form, item)

@@ -23,7 +23,7 @@ from spa_app.web.bookings import bp
 from spa_app.web.bookings.draft import Draft, GuestDraft, has_stale_card, prepare, search, settle_cards
 from spa_app.web.bookings.forms import BookingForm, GuestForm, numbered_anew, parse_id
 from spa_app.web.bookings.place import beside, calendar_url, in_panel, push_url, redraw_swap, see_other, swap
-from spa_app.web.bookings.refusals import explain, guest_of
+from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK
@@ -238,8 +238,7 @@ def _items(form: GuestForm) -> list[ItemRequest]:
 
 def _refuse(form: BookingForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
     draft = prepare(form, branch.id, redo=False)
-    guest = dict(form.everybody).get(guest_of(error.field), form)
-    draft.refusal = explain(error, customer_id=guest.customer_id.data, starts_at=form.starts_at.data, form=True)
+    draft.refusal = explain(error, starts_at=form.starts_at.data, form=True)
     named = form.field_named(error.field)
     if named is not None:
         named.errors = [*named.errors, draft.refusal.message]

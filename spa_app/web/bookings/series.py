@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from spa_app import clock
 from spa_app.errors import ConflictError, DomainError, InvalidError
-from spa_app.queries.booking_form import fitting_cards, get_choices, list_card_choices
+from spa_app.queries.booking_form import CardChoice, fitting_cards, get_choices, list_card_choices
 from spa_app.queries.bookings import get_visit_customer
 from spa_app.queries.customers import find_customers
 from spa_app.queries.users import BranchRef
@@ -25,6 +25,7 @@ from spa_app.services.bookings.booking import NOTE_LENGTH
 from spa_app.services.bookings.series import MOST_VISITS, MOST_WEEKS_APART
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
+from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit
 from spa_app.web.bookings.draft import card_label
 from spa_app.web.bookings.forms import CHOOSE_CUSTOMER, HiddenIdField, IdField, LocalField, LocalTimesField
 from spa_app.web.bookings.new import branch_of
@@ -155,7 +156,7 @@ def _choose_card(form: SeriesForm) -> None:
 
 
 def _refuse(form: SeriesForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
-    refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data)
+    refusal = explain(error, starts_at=form.starts_at.data)
     if isinstance(error, SeriesRefusedError):
         return _render(form, branch, 409, refusal=Refusal(refusal.message, ()), dates=error.dates)
     named = form._fields.get((error.field or "").removeprefix("items-0-"))
@@ -189,7 +190,8 @@ def _render(
         [(one.id, one.name) for one in choices.resources_for(form.service_id.data)], none=_("Any that is free")
     )
     cards = list_card_choices(customer.id) if customer else ()
-    form.treatment_id.offer([(card.id, card_label(card)) for card in cards], none=_("Paid at the desk"))
+    usable = [card for card in cards if card.frozen_on is None]
+    form.treatment_id.offer([(card.id, card_label(card)) for card in usable], none=_("Paid at the desk"))
     if dates:
         # What was taken for a date that the series no longer has is forgotten.
         shown = {one.date for one in dates}
@@ -202,6 +204,7 @@ def _render(
         title=_("Series"),
         form=form,
         customer=customer,
+        advice=_advise(form, cards),
         found=find_customers(q, FOUND) if q and customer is None else None,
         refusal=refusal,
         dates=[(one, _reason(one)) for one in dates],
@@ -212,6 +215,15 @@ def _render(
     )
 
 
+def _advise(form: SeriesForm, cards: Sequence[CardChoice]) -> Advice:
+    """What the chosen card has left after all visits of the series; else why none can pay for the first one."""
+    visit_on = clock.local_date(form.starts_at.data or clock.now(), local_timezone())
+    chosen = next((card for card in cards if card.id == form.treatment_id.data), None)
+    if chosen and chosen.fits(form.service_id.data, visit_on):
+        return advise(chosen, max(chosen.free - (form.count.data or 1), 0), visits=form.count.data or 1)
+    return warn_of_unfit(cards, service_id=form.service_id.data, visit_on=visit_on)
+
+
 def _reason(one: SeriesDate) -> str:
     starts_at: dt.datetime | None = one.starts_at
-    return explain(one.refusal, customer_id=None, starts_at=starts_at).message if one.refusal else ""
+    return explain(one.refusal, starts_at=starts_at).message if one.refusal else ""

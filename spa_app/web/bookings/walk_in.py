@@ -118,7 +118,7 @@ def _take(form: WalkInForm, branch: BranchRef) -> int:
 
 
 def _refuse(form: WalkInForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
-    refusal = explain(error, customer_id=form.customer_id.data, starts_at=form.starts_at.data or clock.now())
+    refusal = explain(error, starts_at=form.starts_at.data or clock.now())
     named = form._fields.get((error.field or "").removeprefix("items-0-"))
     if named is not None:
         named.errors = [*named.errors, refusal.message]

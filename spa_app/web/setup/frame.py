@@ -31,6 +31,7 @@ SECTIONS = (
     ("setup.therapists", N_("Therapists"), "users"),
     ("setup.rooms", N_("Rooms and equipment"), "door-closed"),
     ("setup.services", N_("Services"), "tag"),
+    ("setup.plans", N_("Packages"), "package"),
     ("setup.about", N_("Branch"), "store"),
 )
 

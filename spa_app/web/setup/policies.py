@@ -1,4 +1,4 @@
-"""/setup/policies: what a late cancellation and a no-show cost, with what that means in plain words."""
+"""/setup/policies: what a late cancellation and a no-show cost and what the desk may do, with that in plain words."""
 
 from typing import Any
 
@@ -50,6 +50,10 @@ class PoliciesForm(Form):
     )
     no_show_fee_amount = AmountField(_l("or fee as an amount"), render_kw=_AMOUNT)
     waiver_limit_amount = AmountField(_l("The desk may waive up to"), render_kw=_AMOUNT)
+    extend_limit_days = IntegerField(
+        _l("The desk may extend a card by so many days in all"),
+        [InputRequired(), NumberRange(0, branches.LONGEST_EXTENSION)],
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,6 +65,7 @@ class PoliciesForm(Form):
         values: dict[str, Any] = {
             "late_cancel_minutes": self.late_cancel_minutes.data,
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
+            "extend_limit_days": self.extend_limit_days.data,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data
@@ -128,4 +133,5 @@ def _words(form: PoliciesForm) -> dict[str, Any] | None:
         "no_show": taken("no_show"),
         "price": EXAMPLE_PRICE,
         "waiver_limit": values["waiver_limit_amount"],
+        "extend_limit": values["extend_limit_days"] or 0,
     }

@@ -11,6 +11,7 @@ from spa_app.queries import treatments as cards
 from spa_app.queries.card_page import PER_PAGE, CardHead, Person
 from spa_app.queries.customers import find_customers
 from spa_app.queries.treatments import Card
+from spa_app.web import errors
 from spa_app.web.htmx import render
 from spa_app.web.invoices.forms import plain_amount
 from spa_app.web.navigation import DESK, MANAGERS
@@ -40,6 +41,15 @@ ACTS = {
     "cancelled": ("withdraw-refund",),
 }
 MANAGERS_ACTS = ("adjust", "exchange", "refund", "reactivate", "withdraw-refund")
+
+for _action, _do, _whose in (
+    ("extend_card", "extend", DESK),
+    ("unfreeze_card", "unfreeze", DESK),
+    ("share_card", "share", DESK),
+    ("reactivate_card", "reactivate", MANAGERS),
+    ("refund_card", "refund", MANAGERS),
+):
+    errors.register_way_out(_action, "cards.show", "treatment_id", roles=_whose, do=_do, _anchor="act")
 
 
 @bp.get("/<int:treatment_id>")

@@ -245,7 +245,7 @@ def _require_entry(entry_id: int) -> Entry:
 
 
 def _explain(error: DomainError, starts_at: dt.datetime | None = None) -> Refusal:
-    return explain(error, customer_id=None, starts_at=starts_at or clock.now())
+    return explain(error, starts_at=starts_at or clock.now())
 
 
 def _refuse_form(form: EntryForm | ChangeForm, error: DomainError) -> int:

@@ -1,13 +1,13 @@
 """Let the history of an imported card hold the sessions used before: a punch without a visit, which says so.
 
 Revision ID: 0017
-Revises: 0007
+Revises: 0014
 """
 
 from alembic import op
 
 revision = "0017"
-down_revision = "0007"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

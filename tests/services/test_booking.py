@@ -276,7 +276,7 @@ def test_a_visit_cannot_be_moved_beyond_its_card(spa, book, at):
     )
     booking = book(at("10:00"), ItemRequest(spa.facial, None, None, card))
 
-    with refused("card_expired", InvalidError, "starts_at", ("extend_card", "pay_visit", "sell_plan")):
+    with refused("card_expired", InvalidError, "starts_at", ("extend_card", "choose_card", "pay_visit", "sell_plan")):
         bookings.move(booking, starts_at=at("10:00") + DAY, actor=spa.receptionist)
     bookings.move(booking, starts_at=at("16:00"), actor=spa.receptionist)
     assert counters(card) == (10, 0, 1, 0, "active")

@@ -107,7 +107,7 @@ def test_ways_out_for_a_guests_card_are_buttons_of_theirs(desk, spa, lan):
     answer = post(desk, "/bookings", **guest_fields(spa, lan, **{"guests-0-items-0-treatment_id": card}))
 
     assert 'value="guests-0-pay-0"' in answer.text
-    assert f'href="/customers/{lan}"' in answer.text
+    assert f'href="/customers/{lan}/treatments"' in answer.text
 
 
 def test_none_is_booked_where_all_do_not_fit_and_free_times_are_offered(desk, spa, lan):

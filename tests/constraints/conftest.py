@@ -13,7 +13,7 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, JobRun, RecordAccess, TreatmentNote
+from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
 from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
@@ -64,7 +64,7 @@ def _fill() -> None:
     factories.make_booking(spa, starts_at=now - dt.timedelta(hours=12), status="completed")
     undone = factories.make_booking(spa, starts_at=now - dt.timedelta(hours=15), status="completed")
     with atomic() as session:
-        invoice = session.scalar(db.select(billing.Invoice.id).where(billing.Invoice.booking_id == undone))
+        invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
     _cards(spa)

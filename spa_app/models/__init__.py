@@ -17,6 +17,7 @@ from spa_app.models.customer_records import (
     RecordAccess,
     TreatmentNote,
 )
+from spa_app.models.gift_card import GiftCard, GiftCardEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
@@ -60,6 +61,8 @@ __all__ = [
     "CustomerTreatment",
     "DistinctCustomers",
     "DraftShift",
+    "GiftCard",
+    "GiftCardEntry",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",

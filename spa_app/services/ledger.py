@@ -35,6 +35,7 @@ class Account(IntEnum):
     PRODUCT_REVENUE = 4140
     OVER_SHORT = 5110
     PETTY_EXPENSES = 5120
+    GOODWILL = 5130
 
 
 METHOD_ACCOUNTS = {
@@ -42,6 +43,7 @@ METHOD_ACCOUNTS = {
     "card": Account.CARD,
     "bank_transfer": Account.BANK,
     "e_wallet": Account.E_WALLET,
+    "gift_card": Account.GIFT_CARDS,
     "store_credit": Account.STORE_CREDIT,
 }
 
@@ -54,11 +56,12 @@ _POST = text(
         VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
         RETURNING id
     ), lines AS (
-        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
-        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id
         FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
-                                     CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
-            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, position)
+                                     CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]),
+                                     CAST(:gift_card_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, gift_card_id, position)
         ORDER BY line.position
     )
     SELECT id FROM entry
@@ -72,11 +75,11 @@ _POST_MANY = text(
         FROM unnest(CAST(:entries AS bigint[])) WITH ORDINALITY AS source (id, position) ORDER BY source.position
         RETURNING id, treatment_entry_id
     )
-    INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
-    SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
+    INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id)
+    SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id
     FROM unnest(CAST(:sources AS bigint[]), CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
-                CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
-        WITH ORDINALITY AS line (source, account_id, amount, treatment_id, customer_id, position)
+                CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]), CAST(:gift_card_ids AS bigint[]))
+        WITH ORDINALITY AS line (source, account_id, amount, treatment_id, customer_id, gift_card_id, position)
     JOIN entry ON entry.treatment_entry_id = line.source
     ORDER BY line.position
     """
@@ -85,12 +88,13 @@ _POST_MANY = text(
 
 @dataclass(frozen=True)
 class Posting:
-    """One line to be. Deferred revenue names its card, store credit its customer."""
+    """One line to be. Deferred revenue names its card, store credit its customer, what a gift card owes that card."""
 
     account: Account
     amount: int
     treatment_id: int | None = None
     customer_id: int | None = None
+    gift_card_id: int | None = None
 
 
 def post(
@@ -166,7 +170,8 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
         invoice_id=invoice_id,
         reverses_id=entry_id,
         postings=[
-            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id) for line in lines
+            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id, line.gift_card_id)
+            for line in lines
         ],
     )
 
@@ -177,4 +182,5 @@ def _columns(lines: Sequence[Posting]) -> dict[str, list[int] | list[int | None]
         "amounts": [line.amount for line in lines],
         "treatment_ids": [line.treatment_id for line in lines],
         "customer_ids": [line.customer_id for line in lines],
+        "gift_card_ids": [line.gift_card_id for line in lines],
     }

@@ -32,6 +32,12 @@ CREDIT = """
     SELECT customer_id AS id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2130 GROUP BY customer_id
 """
 
+GIFT_CARD_HISTORY = """
+    SELECT gift_card_id AS id, coalesce(sum(amount), 0) AS balance,
+           coalesce(-sum(amount) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired
+    FROM gift_card_entries GROUP BY gift_card_id
+"""
+
 # code → (what it means, SQL of (id, what is stored, what its history says)), one row per fault.
 CHECKS: dict[str, tuple[str, str]] = {
     "card_counters": (
@@ -203,6 +209,46 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.credit_amount <> coalesce(l.amount, 0)
         """,
     ),
+    "gift_card_balance": (
+        "gift card {id}: stored issued/balance/expired {stored}, history says {computed}",
+        f"""
+        SELECT c.id, concat_ws('/', c.initial_amount, c.balance_amount, c.expired_amount) AS stored,
+               concat_ws('/', coalesce(i.amount, 0), coalesce(h.balance, 0), coalesce(h.expired, 0)) AS computed
+        FROM gift_cards c LEFT JOIN ({GIFT_CARD_HISTORY}) h USING (id)
+        LEFT JOIN gift_card_entries i ON i.gift_card_id = c.id AND i.kind = 'issue'
+        WHERE (c.initial_amount, c.balance_amount, c.expired_amount) IS DISTINCT FROM
+              (coalesce(i.amount, 0), coalesce(h.balance, 0), coalesce(h.expired, 0))
+        """,
+    ),
+    "gift_card_liability": (
+        "gift card {id}: {stored} is on it, the ledger says {computed}",
+        """
+        SELECT coalesce(c.id, l.gift_card_id) AS id, coalesce(c.balance_amount, 0) AS stored,
+               coalesce(l.amount, 0) AS computed
+        FROM gift_cards c FULL JOIN (
+            SELECT gift_card_id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2140 GROUP BY gift_card_id
+        ) l ON l.gift_card_id = c.id
+        WHERE coalesce(c.balance_amount, 0) <> coalesce(l.amount, 0)
+        """,
+    ),
+    "gift_card_payments": (
+        "payment {id}: {stored} was paid by gift card, {computed} left the cards for it",
+        """
+        SELECT p.id, p.amount AS stored, coalesce(-sum(e.amount), 0) AS computed
+        FROM payments p LEFT JOIN gift_card_entries e ON e.payment_id = p.id AND e.kind = 'redeem'
+        WHERE p.method = 'gift_card'
+        GROUP BY p.id HAVING p.amount <> coalesce(-sum(e.amount), 0)
+        """,
+    ),
+    "gift_card_sales": (
+        "invoice line {id}: it sold a gift card for {stored}, issued for it was {computed}",
+        """
+        SELECT l.id, l.amount AS stored, coalesce(c.initial_amount, 0) AS computed
+        FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id AND i.kind = 'invoice'
+        LEFT JOIN gift_cards c ON c.invoice_line_id = l.id
+        WHERE l.kind = 'gift_card' AND l.amount <> coalesce(c.initial_amount, 0)
+        """,
+    ),
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """
@@ -278,7 +324,8 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 
-CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit")  # what FIXES write anew
+# what FIXES write anew
+CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit", "gift_card_balance")
 FIXES = (
     f"""
     UPDATE customer_treatments c
@@ -305,6 +352,11 @@ FIXES = (
     UPDATE customers c SET credit_amount = coalesce(l.amount, 0)
     FROM customers o LEFT JOIN ({CREDIT}) l USING (id)
     WHERE o.id = c.id AND c.credit_amount <> coalesce(l.amount, 0)
+    """,
+    f"""
+    UPDATE gift_cards c SET balance_amount = h.balance, expired_amount = h.expired
+    FROM ({GIFT_CARD_HISTORY}) h
+    WHERE h.id = c.id AND (c.balance_amount, c.expired_amount) <> (h.balance, h.expired)
     """,
 )
 
@@ -333,13 +385,13 @@ def list_faults() -> list[Fault]:
 def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
     """Write every cached counter, amount and status anew from its history, which is never touched.
 
-    Those of ``faults`` that are a cache's are audited. Locks cards, invoices and customers against every write, so that
-    no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it has to wait for
-    longer than 3 s.
+    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, gift cards and customers against every
+    write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it
+    has to wait for longer than 3 s.
     """
     with atomic() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        session.execute(text("LOCK TABLE customer_treatments, invoices, customers IN EXCLUSIVE MODE"))
+        session.execute(text("LOCK TABLE customer_treatments, invoices, gift_cards, customers IN EXCLUSIVE MODE"))
         for fix in FIXES:
             session.execute(text(fix))
         for fault in faults:

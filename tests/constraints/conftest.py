@@ -14,7 +14,17 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
-from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
+from spa_app.services import (
+    billing,
+    blocks,
+    bookings,
+    gift_card_desk,
+    payments,
+    refunds,
+    rosters,
+    shift_templates,
+    treatments,
+)
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -73,6 +83,7 @@ def _fill() -> None:
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
     _waitlist(spa)
+    _gift_cards(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
@@ -117,6 +128,17 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _gift_cards(spa: factories.Spa) -> None:
+    for _ in range(2):
+        code = factories.make_gift_card(spa, amount=100_000).code
+        sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
+        payments.take_payment(sale, method="gift_card", amount=30_000, gift_card_code=code, actor=spa.manager)
+    given = gift_card_desk.issue_gift_card(
+        amount=50_000, branch_id=spa.branch, customer_id=spa.customer, reason="sorry", actor=spa.manager
+    )
+    gift_card_desk.adjust_gift_card(given, amount=1_000, reason="typo", actor=spa.manager)
 
 
 def _waitlist(spa: factories.Spa) -> None:

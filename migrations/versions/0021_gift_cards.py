@@ -1,14 +1,14 @@
 """Sell, issue, redeem and expire gift cards.
 
 Revision ID: 0021
-Revises: 0018
+Revises: 0025
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0018"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

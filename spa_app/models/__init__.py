@@ -19,6 +19,7 @@ from spa_app.models.customer_records import (
 )
 from spa_app.models.gift_card import GiftCard, GiftCardEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -76,6 +77,8 @@ __all__ = [
     "Payout",
     "Plan",
     "PlanItem",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

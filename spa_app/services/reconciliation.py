@@ -8,6 +8,7 @@ from sqlalchemy import text
 from spa_app.extensions import db
 from spa_app.services import audit
 from spa_app.services.actor import Actor
+from spa_app.services.reconciling_gift_cards import GIFT_CARD_CHECKS, GIFT_CARD_FIX
 from spa_app.services.transaction import atomic
 
 HISTORY = """
@@ -30,12 +31,6 @@ STATUS = """
 """
 CREDIT = """
     SELECT customer_id AS id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2130 GROUP BY customer_id
-"""
-
-GIFT_CARD_HISTORY = """
-    SELECT gift_card_id AS id, coalesce(sum(amount), 0) AS balance,
-           coalesce(-sum(amount) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired
-    FROM gift_card_entries GROUP BY gift_card_id
 """
 
 # code → (what it means, SQL of (id, what is stored, what its history says)), one row per fault.
@@ -209,46 +204,23 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.credit_amount <> coalesce(l.amount, 0)
         """,
     ),
-    "gift_card_balance": (
-        "gift card {id}: stored issued/balance/expired {stored}, history says {computed}",
-        f"""
-        SELECT c.id, concat_ws('/', c.initial_amount, c.balance_amount, c.expired_amount) AS stored,
-               concat_ws('/', coalesce(i.amount, 0), coalesce(h.balance, 0), coalesce(h.expired, 0)) AS computed
-        FROM gift_cards c LEFT JOIN ({GIFT_CARD_HISTORY}) h USING (id)
-        LEFT JOIN gift_card_entries i ON i.gift_card_id = c.id AND i.kind = 'issue'
-        WHERE (c.initial_amount, c.balance_amount, c.expired_amount) IS DISTINCT FROM
-              (coalesce(i.amount, 0), coalesce(h.balance, 0), coalesce(h.expired, 0))
-        """,
-    ),
-    "gift_card_liability": (
-        "gift card {id}: {stored} is on it, the ledger says {computed}",
+    "promotion_uses": (
+        "promotion {id}: stored as used {stored} times, on {computed} bills",
         """
-        SELECT coalesce(c.id, l.gift_card_id) AS id, coalesce(c.balance_amount, 0) AS stored,
-               coalesce(l.amount, 0) AS computed
-        FROM gift_cards c FULL JOIN (
-            SELECT gift_card_id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2140 GROUP BY gift_card_id
-        ) l ON l.gift_card_id = c.id
-        WHERE coalesce(c.balance_amount, 0) <> coalesce(l.amount, 0)
+        SELECT p.id, p.used_count AS stored, count(u.id) AS computed
+        FROM promotions p LEFT JOIN promotion_uses u ON u.promotion_id = p.id AND u.released_at IS NULL
+        GROUP BY p.id HAVING p.used_count <> count(u.id)
         """,
     ),
-    "gift_card_payments": (
-        "payment {id}: {stored} was paid by gift card, {computed} left the cards for it",
+    "promotion_bills": (
+        "promotion use {id}: it stands on {stored} invoice",
         """
-        SELECT p.id, p.amount AS stored, coalesce(-sum(e.amount), 0) AS computed
-        FROM payments p LEFT JOIN gift_card_entries e ON e.payment_id = p.id AND e.kind = 'redeem'
-        WHERE p.method = 'gift_card'
-        GROUP BY p.id HAVING p.amount <> coalesce(-sum(e.amount), 0)
+        SELECT u.id, CASE WHEN i.status = 'void' THEN 'a void' ELSE 'a credited' END AS stored, '' AS computed
+        FROM promotion_uses u JOIN invoices i ON i.id = u.invoice_id
+        WHERE u.released_at IS NULL AND (i.status = 'void' OR i.is_credited)
         """,
     ),
-    "gift_card_sales": (
-        "invoice line {id}: it sold a gift card for {stored}, issued for it was {computed}",
-        """
-        SELECT l.id, l.amount AS stored, coalesce(c.initial_amount, 0) AS computed
-        FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id AND i.kind = 'invoice'
-        LEFT JOIN gift_cards c ON c.invoice_line_id = l.id
-        WHERE l.kind = 'gift_card' AND l.amount <> coalesce(c.initial_amount, 0)
-        """,
-    ),
+    **GIFT_CARD_CHECKS,
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """
@@ -353,11 +325,7 @@ FIXES = (
     FROM customers o LEFT JOIN ({CREDIT}) l USING (id)
     WHERE o.id = c.id AND c.credit_amount <> coalesce(l.amount, 0)
     """,
-    f"""
-    UPDATE gift_cards c SET balance_amount = h.balance, expired_amount = h.expired
-    FROM ({GIFT_CARD_HISTORY}) h
-    WHERE h.id = c.id AND (c.balance_amount, c.expired_amount) <> (h.balance, h.expired)
-    """,
+    GIFT_CARD_FIX,
 )
 
 

@@ -13,13 +13,24 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
+from spa_app.models import (
+    Booking,
+    Branch,
+    Customer,
+    CustomerFile,
+    CustomerLink,
+    Invoice,
+    JobRun,
+    RecordAccess,
+    TreatmentNote,
+)
 from spa_app.services import (
     billing,
     blocks,
     bookings,
     gift_card_desk,
     payments,
+    promotions,
     refunds,
     rosters,
     shift_templates,
@@ -82,6 +93,7 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _promotions(spa)
     _waitlist(spa)
     _gift_cards(spa)
     _records(spa)
@@ -139,6 +151,18 @@ def _gift_cards(spa: factories.Spa) -> None:
         amount=50_000, branch_id=spa.branch, customer_id=spa.customer, reason="sorry", actor=spa.manager
     )
     gift_card_desk.adjust_gift_card(given, amount=1_000, reason="typo", actor=spa.manager)
+
+
+def _promotions(spa: factories.Spa) -> None:
+    with atomic() as session:
+        for code in ("TET", "HE"):
+            factories.make_promotion(code, max_uses=5)
+            branch = session.get_one(Branch, spa.branch)
+            claimed = promotions.claim(code, branch=branch, customer_id=spa.customer, total_amount=100_000)
+            invoice = billing.issue(
+                branch=branch, customer_id=spa.customer, lines=[billing.Line("fee", code, 0, 0)], actor=spa.manager
+            )[0]
+            promotions.record_use(claimed, invoice_id=invoice.id, customer_id=spa.customer)
 
 
 def _waitlist(spa: factories.Spa) -> None:

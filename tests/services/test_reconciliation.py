@@ -11,7 +11,16 @@ from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
 from spa_app.services import bookings, expiry, payments, reconciliation, refunds, treatments
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card, make_customer, make_entry, set_policy, tomorrow_at
+from tests.factories import (
+    Spa,
+    make_booking,
+    make_card,
+    make_customer,
+    make_entry,
+    make_gift_card,
+    set_policy,
+    tomorrow_at,
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Proving the gift cards: what each is worth by its history, by the ledger, by what it paid and by what it was sold for.
+"""Proving the gift cards: by their history, by the ledger, by what they paid and by what they were sold for.
 
 Checks as in ``reconciliation``: code → (what it means, SQL of (id, what is stored, what its history says)).
 """

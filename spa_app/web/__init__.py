@@ -4,6 +4,7 @@ from flask import Flask
 
 from spa_app.extensions import db
 from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web import store_credit as store_credit
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -17,6 +18,7 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
+from spa_app.web.gift_cards import routes as gift_cards
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
@@ -36,6 +38,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    gift_cards,
     health,
     invoices,
     reports,
@@ -43,6 +46,7 @@ AREAS = (
     series,
     setup,
     sheet,
+    store_credit,
     treatments,
     waitlist,
     walk_in,

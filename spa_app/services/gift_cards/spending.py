@@ -21,19 +21,14 @@ def lock_for_payment(typed_code: str, amount: int) -> GiftCard:
     card's code, :class:`ConflictError` for a card that is cancelled, expired, used up or not paid for yet; and
     :class:`ConflictError` at ``amount`` (``gift_card_too_small``) where less is on it.
     """
-    code = read_code(typed_code)
-    if code is None:
-        raise InvalidError(
-            "gift_card_code_wrong",
-            N_("This is not the code of a gift card: look at it again. It has twelve letters and digits."),
-            field=CODE_FIELD,
-        )
-    card = db.session.execute(
-        select(GiftCard).where(GiftCard.code == code).with_for_update().execution_options(populate_existing=True)
-    ).scalar()
-    if card is None:
-        raise InvalidError("gift_card_unknown", N_("There is no gift card with this code."), field=CODE_FIELD)
-    require_usable(card)
+    card = _usable(
+        db.session.execute(
+            select(GiftCard)
+            .where(GiftCard.code == _read(typed_code))
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        ).scalar()
+    )
     if card.balance_amount < amount:
         raise ConflictError(
             "gift_card_too_small",
@@ -52,8 +47,29 @@ def lock_for_payment(typed_code: str, amount: int) -> GiftCard:
     return card
 
 
-def require_usable(card: GiftCard) -> None:
-    """Raise :class:`ConflictError` at ``gift_card_code`` for a card from which nothing can be taken now, and why."""
+def look_at(typed_code: str) -> GiftCard:
+    """The gift card with this code as it stands now, if it can be used. Only reads; raises as a payment would."""
+    return _usable(
+        db.session.execute(
+            select(GiftCard).where(GiftCard.code == _read(typed_code)).execution_options(populate_existing=True)
+        ).scalar()
+    )
+
+
+def _read(typed_code: str) -> str:
+    code = read_code(typed_code)
+    if code is None:
+        raise InvalidError(
+            "gift_card_code_wrong",
+            N_("This is not the code of a gift card: look at it again. It has twelve letters and digits."),
+            field=CODE_FIELD,
+        )
+    return code
+
+
+def _usable(card: GiftCard | None) -> GiftCard:
+    if card is None:
+        raise InvalidError("gift_card_unknown", N_("There is no gift card with this code."), field=CODE_FIELD)
     match card.status(local_today(card)):
         case "cancelled":
             raise ConflictError(
@@ -77,6 +93,7 @@ def require_usable(card: GiftCard) -> None:
                 card=label(card),
             )
     require_paid(card)
+    return card
 
 
 def redeem(card: GiftCard, *, payment_id: int, amount: int, actor: Actor) -> None:

@@ -13,6 +13,7 @@ from spa_app.queries import treatments
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
+from spa_app.queries.gift_cards import find_by_code
 from spa_app.queries.waitlist import list_of_customer
 from spa_app.services.customer_records import record_access
 from spa_app.services.customers import create_customer, update_customer
@@ -34,7 +35,10 @@ errors.register_way_out("open_survivor", "customers.show", "customer_id")
 @bp.get("")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
-    """Customers found by ``q``, the newest without one. HTMX gets the list alone; the top bar's, as a short menu."""
+    """Customers (or a gift card by its code) found by ``q``, the newest without one.
+
+    HTMX gets the list alone; the top bar's, as a short menu.
+    """
     q = request.args.get("q", "").strip()
     in_top_bar = request.headers.get("HX-Target") == "search-results"
     if in_top_bar and not q:
@@ -47,6 +51,7 @@ def index() -> ResponseReturnValue:
         title=_("Customers"),
         q=q,
         found=found,
+        gift_card=find_by_code(q, branch_ids=[branch.id for branch in signed_in().branches]) if q else None,
         in_top_bar=in_top_bar,
     )
 

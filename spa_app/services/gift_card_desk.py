@@ -167,11 +167,11 @@ def cancel_gift_card(gift_card_id: int, *, reason: str, actor: Actor) -> int:
     """Close a card, such as one that was lost, and return its id. A manager's act.
 
     What is on it becomes store credit of who bought it; of a card that was given away, the expense is taken back.
-    Raises :class:`ConflictError` for a card that is not paid for (void its sale), expired or closed already.
+    Raises :class:`ConflictError` for a card that is not paid for (void its sale), used up, expired or closed.
     """
     with atomic():
         reason = required_reason(reason)
-        card = _lock(gift_card_id, actor, "active", "used_up")
+        card = _lock(gift_card_id, actor, "active")
         left = card.balance_amount
         card.cancelled_at = clock.now()
         gift_cards.append_entry(card, "cancel", -left, actor=actor, reason=reason)

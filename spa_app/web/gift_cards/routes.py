@@ -31,7 +31,7 @@ QUICK_AMOUNTS = {"VND": (200_000, 500_000, 1_000_000, 2_000_000)}
 ACTS = {
     "active": ("extend", "adjust", "cancel"),
     "expired": ("extend",),
-    "used_up": ("adjust", "cancel"),
+    "used_up": ("adjust",),
     "cancelled": (),
 }
 

@@ -1,10 +1,12 @@
 """The pages of gift cards and store credit: selling, finding, paying with a code, and managers' acts."""
 
 import datetime as dt
+import io
 import re
 import uuid
 
 import pytest
+import segno
 from flask.testing import FlaskClient
 
 from spa_app import clock
@@ -150,7 +152,12 @@ def test_the_balance_is_shown_before_the_payment(desk, spa):
     card = make_gift_card(spa)
     unpaid = make_gift_card(spa, paid=0)
 
-    assert "₫500,000" in desk.get("/gift-cards/balance", query_string={"gift_card_code": card.code}).text
+    shown = [
+        desk.get("/gift-cards/balance", query_string={"gift_card_code": card.code, "due": due}).text
+        for due in (500_001, 500_000, "nonsense")
+    ]
+    assert all("₫500,000" in text for text in shown)
+    assert ["Take all of it" in text for text in shown] == [True, False, False]
     refused = desk.get("/gift-cards/balance", query_string={"gift_card_code": unpaid.code}).text
     assert "can be used once it is paid for" in refused
     assert f'href="/invoices/{unpaid.invoice}"' in refused
@@ -242,6 +249,9 @@ def test_the_voucher_has_code_greeting_and_a_qr_code_of_its_own_address(desk, sp
     assert f'src="/gift-cards/{card.id}/code.svg"' in page
     assert drawing.mimetype == "image/svg+xml"
     assert drawing.text.startswith("<svg")
+    drawn = io.BytesIO()
+    segno.make_qr(show_code(card.code), error="m").save(drawn, kind="svg", border=2, scale=6, xmldecl=False)
+    assert drawing.data == drawn.getvalue()
     assert "NOT VALID YET" in desk.get(f"/gift-cards/{make_gift_card(spa, paid=0).id}/voucher").text
 
 

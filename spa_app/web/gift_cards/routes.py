@@ -134,7 +134,7 @@ def issue() -> ResponseReturnValue:
 @bp.get("/balance")
 @roles(*DESK)
 def balance() -> ResponseReturnValue:
-    """For the checkout: what is on the card with ``gift_card_code``, or why it cannot be used."""
+    """For the checkout: what is on the card with ``gift_card_code``, or why it cannot be used; ``due`` is to be paid."""
     typed = request.args.get("gift_card_code", "").strip()[:100]
     card, refusal = None, None
     if typed:
@@ -142,7 +142,7 @@ def balance() -> ResponseReturnValue:
             card = gift_cards.look_at(typed)
         except DomainError as error:
             refusal = (errors.translate(error), errors.ways_out(error))
-    return render_template("gift_cards/_balance.html", card=card, refusal=refusal, plain=plain_amount)
+    return render_template("gift_cards/_balance.html", card=card, refusal=refusal, due=_due(), plain=plain_amount)
 
 
 @bp.get("/<int:gift_card_id>")
@@ -164,7 +164,9 @@ def voucher(gift_card_id: int) -> ResponseReturnValue:
 def qr_code(gift_card_id: int) -> ResponseReturnValue:
     """The code as a QR code, to be scanned into the field at the checkout."""
     drawing = io.BytesIO()
-    segno.make(_enter(gift_card_id).shown_code, error="m").save(drawing, kind="svg", border=2, scale=6, xmldecl=False)
+    segno.make_qr(_enter(gift_card_id).shown_code, error="m").save(
+        drawing, kind="svg", border=2, scale=6, xmldecl=False
+    )
     return Response(drawing.getvalue(), mimetype="image/svg+xml")
 
 
@@ -262,6 +264,11 @@ def _enter(gift_card_id: int) -> GiftCardView:
         abort(404)
     use_branch(branch_id)
     return queries.get_gift_card(gift_card_id, today=local_today())
+
+
+def _due() -> int:
+    due = request.args.get("due", "")
+    return int(due) if due.isascii() and due.isdigit() and len(due) < 19 else 0
 
 
 def _list_url(status: str, search: str, changes: dict[str, object]) -> str:

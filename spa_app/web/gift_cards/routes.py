@@ -134,7 +134,7 @@ def issue() -> ResponseReturnValue:
 @bp.get("/balance")
 @roles(*DESK)
 def balance() -> ResponseReturnValue:
-    """For the checkout: what is on the card with ``gift_card_code``, or why it cannot be used; ``due`` is to be paid."""
+    """For the checkout, where ``due`` is to be paid: what is on the card with ``gift_card_code``, or why it is no use."""
     typed = request.args.get("gift_card_code", "").strip()[:100]
     card, refusal = None, None
     if typed:

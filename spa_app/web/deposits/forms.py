@@ -24,7 +24,7 @@ class DepositForm(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.reference.flags.unmarked = True
+        self.method.flags.unmarked = self.reference.flags.unmarked = True
 
 
 class ReturnForm(Form):
@@ -41,4 +41,5 @@ class ReturnForm(Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.amount.flags.unmarked = self.reference.flags.unmarked = True
+        for field in (self.method, self.amount, self.reference):
+            field.flags.unmarked = True

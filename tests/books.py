@@ -35,9 +35,10 @@ RULES = {
         SELECT id FROM customer_treatments
         WHERE used_sessions + expired_sessions = total_sessions
           AND deferred_amount <> recognised_amount + expired_amount""",
-    "deferred revenue names no card, store credit no customer, or what is owed on gift cards no gift card": """
+    "deferred revenue names no card, store credit no customer, a gift card or deposit not itself": """
         SELECT id FROM journal_lines WHERE (account_id = 2110) <> (treatment_id IS NOT NULL)
-            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2140) <> (gift_card_id IS NOT NULL)""",
+            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2140) <> (gift_card_id IS NOT NULL)
+            OR (account_id = 2160) <> (deposit_id IS NOT NULL)""",
     "what is on a gift card is not its history, not what the ledger says, or below zero": """
         SELECT c.id, c.balance_amount, c.expired_amount, h.*, l.owed
         FROM gift_cards c
@@ -67,6 +68,15 @@ RULES = {
            OR (i.status = 'void' AND c.cancelled_at IS NULL)
         UNION ALL SELECT n.id FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
         WHERE n.kind = 'gift_card' AND 1 <> (SELECT count(*) FROM gift_cards c WHERE c.invoice_line_id = n.id)""",
+    "a deposit is not what its history and the ledger say": """
+        SELECT d.id, d.balance_amount FROM deposits d
+        WHERE d.balance_amount <> (SELECT sum(amount) FROM deposit_entries WHERE deposit_id = d.id)
+           OR d.balance_amount <> (SELECT -sum(amount) FROM journal_lines WHERE deposit_id = d.id)
+           OR d.balance_amount < 0""",
+    "what deposits paid is not what payments say": """
+        SELECT p.id, p.amount FROM payments p LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(amount), 0) AS amount FROM deposit_entries WHERE payment_id = p.id) e ON true
+        WHERE e.amount <> CASE p.method WHEN 'deposit' THEN p.amount ELSE 0 END""",
     "a journal entry does not balance": """
         SELECT e.id FROM journal_entries e LEFT JOIN journal_lines l ON l.entry_id = e.id
         GROUP BY e.id HAVING coalesce(sum(l.amount), 1) <> 0 OR count(l.id) < 2""",
@@ -102,6 +112,8 @@ RULES = {
             AS m (method, account)
         WHERE (SELECT coalesce(sum(amount), 0) FROM payments p WHERE p.method = m.method)
            - (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposits d WHERE d.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposit_entries e WHERE e.method = m.method)
            <> (SELECT coalesce(sum(amount), 0) FROM journal_lines l WHERE l.account_id = m.account)""",
     "a customer's store credit is not what the ledger says": """
         SELECT c.id, c.credit_amount FROM customers c WHERE c.credit_amount <> (

@@ -45,6 +45,7 @@ METHOD_ACCOUNTS = {
     "e_wallet": Account.E_WALLET,
     "gift_card": Account.GIFT_CARDS,
     "store_credit": Account.STORE_CREDIT,
+    "deposit": Account.DEPOSITS,
 }
 
 # An entry and its lines in one round trip; ``sources`` tell which line belongs to which of several entries.
@@ -56,12 +57,13 @@ _POST = text(
         VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
         RETURNING id
     ), lines AS (
-        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id)
-        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id,
+               line.deposit_id
         FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
                                      CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]),
-                                     CAST(:gift_card_ids AS bigint[]))
-            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, gift_card_id, position)
+                                     CAST(:gift_card_ids AS bigint[]), CAST(:deposit_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id, position)
         ORDER BY line.position
     )
     SELECT id FROM entry
@@ -75,11 +77,11 @@ _POST_MANY = text(
         FROM unnest(CAST(:entries AS bigint[])) WITH ORDINALITY AS source (id, position) ORDER BY source.position
         RETURNING id, treatment_entry_id
     )
-    INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id)
-    SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id
+    INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
+    SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
     FROM unnest(CAST(:sources AS bigint[]), CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
-                CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]), CAST(:gift_card_ids AS bigint[]))
-        WITH ORDINALITY AS line (source, account_id, amount, treatment_id, customer_id, gift_card_id, position)
+                CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
+        WITH ORDINALITY AS line (source, account_id, amount, treatment_id, customer_id, position)
     JOIN entry ON entry.treatment_entry_id = line.source
     ORDER BY line.position
     """
@@ -88,13 +90,14 @@ _POST_MANY = text(
 
 @dataclass(frozen=True)
 class Posting:
-    """One line to be. Deferred revenue names its card, store credit its customer, what a gift card owes that card."""
+    """One line to be: of deferred revenue, a gift card or a deposit it names that, of store credit the customer."""
 
     account: Account
     amount: int
     treatment_id: int | None = None
     customer_id: int | None = None
     gift_card_id: int | None = None
+    deposit_id: int | None = None
 
 
 def post(
@@ -129,6 +132,8 @@ def post(
             "reverses_id": reverses_id,
             "actor_id": actor.user_id,
             **_columns(lines),
+            "gift_card_ids": [line.gift_card_id for line in lines],
+            "deposit_ids": [line.deposit_id for line in lines],
         },
     ).scalar_one()
     return entry_id
@@ -170,7 +175,14 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
         invoice_id=invoice_id,
         reverses_id=entry_id,
         postings=[
-            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id, line.gift_card_id)
+            Posting(
+                Account(line.account_id),
+                -line.amount,
+                line.treatment_id,
+                line.customer_id,
+                line.gift_card_id,
+                line.deposit_id,
+            )
             for line in lines
         ],
     )
@@ -182,5 +194,4 @@ def _columns(lines: Sequence[Posting]) -> dict[str, list[int] | list[int | None]
         "amounts": [line.amount for line in lines],
         "treatment_ids": [line.treatment_id for line in lines],
         "customer_ids": [line.customer_id for line in lines],
-        "gift_card_ids": [line.gift_card_id for line in lines],
     }

@@ -28,6 +28,7 @@ from spa_app.services import (
     billing,
     blocks,
     bookings,
+    deposits,
     gift_card_desk,
     payments,
     promotions,
@@ -93,6 +94,7 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _deposits(spa)
     _promotions(spa)
     _waitlist(spa)
     _gift_cards(spa)
@@ -151,6 +153,12 @@ def _gift_cards(spa: factories.Spa) -> None:
         amount=50_000, branch_id=spa.branch, customer_id=spa.customer, reason="sorry", actor=spa.manager
     )
     gift_card_desk.adjust_gift_card(given, amount=1_000, reason="typo", actor=spa.manager)
+
+
+def _deposits(spa: factories.Spa) -> None:
+    visit = factories.make_booking(spa, starts_at=factories.local_at(spa.branch, "18:00", days=6))
+    deposit = deposits.take_deposit(visit, method="cash", amount=100_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=40_000, reason="asked", actor=spa.manager)
 
 
 def _promotions(spa: factories.Spa) -> None:

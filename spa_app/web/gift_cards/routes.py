@@ -134,7 +134,7 @@ def issue() -> ResponseReturnValue:
 @bp.get("/balance")
 @roles(*DESK)
 def balance() -> ResponseReturnValue:
-    """For the checkout, where ``due`` is to be paid: what is on the card with ``gift_card_code``, or why it is no use."""
+    """For the checkout, where ``due`` is to be paid: what is on the card with ``gift_card_code``, or why not."""
     typed = request.args.get("gift_card_code", "").strip()[:100]
     card, refusal = None, None
     if typed:

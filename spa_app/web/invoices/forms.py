@@ -20,6 +20,7 @@ METHODS = {
     "e_wallet": _l("E-wallet"),
     "gift_card": _l("Gift card"),
     "store_credit": _l("Store credit"),
+    "deposit": _l("Deposit"),
 }
 METHOD_ICONS = {
     "cash": "banknote",
@@ -28,6 +29,7 @@ METHOD_ICONS = {
     "e_wallet": "wallet",
     "gift_card": "gift",
     "store_credit": "piggy-bank",
+    "deposit": "calendar-clock",
 }
 _NOT_AN_AMOUNT = N_("This is not an amount. Type it like 450000 or 450.000.")
 

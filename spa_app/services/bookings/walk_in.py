@@ -43,7 +43,8 @@ def take_walk_in(
         visit_on = clock.local_date(begins_at, timezone)
         if customer_id is None:
             customer_id = _find_or_add(full_name=full_name, phone=phone, shares_phone=shares_phone, actor=actor)
-        cards = fitting_cards(list_card_choices(customer_id), service_id=service_id, visit_on=visit_on, taken=Counter())
+        known = list_card_choices(customer_id, branch_id=branch_id)
+        cards = fitting_cards(known, service_id=service_id, visit_on=visit_on, taken=Counter())
         booking_id = book(
             customer_id=customer_id,
             branch_id=branch_id,

@@ -39,8 +39,8 @@ class ItemEdit:
 def prepare_edit(visit: Visit, form: PaymentForm, item: VisitItem | None = None) -> ItemEdit:
     """The form with all that it offers. It carries the version that the user sees now."""
     form.version.data, form.version.raw_data = visit.version, None
-    known = list_card_choices(visit.customer.id)
-    cards = cards_for(visit, item) if item else [card for card in known if card.frozen_on is None]
+    known = list_card_choices(visit.customer.id, branch_id=visit.branch_id)
+    cards = cards_for(visit, item) if item else [card for card in known if not card.is_stopped]
     offered = [(card.id, card_label(card)) for card in cards]
     if item and item.card and item.card.id not in dict(offered):
         name = item.card.service_name or _("Any service")
@@ -81,5 +81,5 @@ def edit_as_it_is(visit: Visit, item: VisitItem) -> ItemEdit:
 def cards_for(visit: Visit, item: VisitItem) -> list[CardChoice]:
     """The customer's cards that can pay for the service."""
     visit_on = clock.local_date(item.starts_at, visit.timezone)
-    cards = list_card_choices(visit.customer.id)
+    cards = list_card_choices(visit.customer.id, branch_id=visit.branch_id)
     return fitting_cards(cards, service_id=item.service_id, visit_on=visit_on, taken=Counter())

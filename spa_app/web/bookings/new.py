@@ -145,7 +145,7 @@ def create() -> ResponseReturnValue:
     branch = branch_of(request.form)
     form = BookingForm(formdata=numbered_anew(request.form))
     if has_stale_card(form):
-        settle_cards(form, redo=False)
+        settle_cards(form, branch.id, redo=False)
     if not form.validate():
         return _render(prepare(form, branch.id, redo=False), 422)
     try:

@@ -100,7 +100,7 @@ def _settles(way: WayOut, visit: Visit, item: VisitItem) -> list[tuple[str, str]
                     _("Sell %(plan)s for %(price)s and use it", plan=one.name, price=filters.money(one.price_amount)),
                     f"plan-{one.id}",
                 )
-                for one in find_plans_for(item.service_id, PLANS)
+                for one in find_plans_for(item.service_id, PLANS, branch_id=visit.branch_id)
             ]
     return []
 

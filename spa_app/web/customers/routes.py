@@ -22,7 +22,7 @@ from spa_app.web.customers.forms import REASONS, RELATIONS, CustomerForm, TagsFo
 from spa_app.web.filters import phone as national
 from spa_app.web.htmx import redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, local_today, roles, signed_in
+from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in
 from spa_app.web.treatments.forms import SellForm
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
@@ -156,7 +156,8 @@ def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
 def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: int = 200) -> ResponseReturnValue:
     form = form or _as_it_is(profile)
     _offer_therapists(form, profile.preferred_staff)
-    plans = treatments.list_plans_for_sale()
+    branch = current_branch()
+    plans = treatments.list_plans_for_sale(branch.id if branch else None)
     return render(
         "customers/show.html",
         "customers/_show.html",

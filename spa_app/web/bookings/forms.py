@@ -350,8 +350,9 @@ class PaymentForm(VersionForm):
 
 
 class ItemEditForm(PaymentForm):
-    """One service of a visit, changed or added."""
+    """One service of a visit, changed or added. ``card_for`` tells for which service the screen chose the card."""
 
+    card_for = HiddenField(id="item-card_for")
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")

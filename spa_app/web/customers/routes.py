@@ -14,7 +14,6 @@ from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
 from spa_app.queries.waitlist import list_of_customer
-from spa_app.services.customer_records import record_access
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
@@ -78,11 +77,8 @@ def create() -> ResponseReturnValue:
 @bp.get("/<int:customer_id>")
 @roles(*DESK)
 def show(customer_id: int) -> ResponseReturnValue:
-    """A customer's page. That their allergies were seen is logged."""
-    profile = require_profile(customer_id)
-    if profile.allergies:
-        record_access(customer_id, "allergies", actor=current_actor())
-    return _page(profile)
+    """A customer's page."""
+    return _page(require_profile(customer_id))
 
 
 @bp.post("/<int:customer_id>")

@@ -6,6 +6,7 @@ import shutil
 import uuid
 
 import pytest
+from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
@@ -14,6 +15,7 @@ from spa_app.services.customer_records import set_health
 from spa_app.services.customers import create_customer
 from tests import factories
 from tests.factories import login
+from tests.pictures import photo
 from tests.services.checks import rows
 from tests.services.test_customer_records import PNG
 
@@ -278,3 +280,19 @@ def test_the_words_of_an_allergy_are_logged_wherever_they_are_read_and_a_badge_i
     assert looks(f"/customers/{spa.customer}/merge/{lan}") == [
         (what, customer, user) for customer in (spa.customer, lan) for what in ("allergies", "health")
     ]
+
+
+def test_a_photo_is_kept_without_its_place_and_a_broken_one_is_refused_at_the_field(app, desk, spa):
+    taken = photo("JPEG")
+    assert upload(desk, spa.customer, taken).status_code == 303
+    (path,) = stored_files(app)
+    with Image.open(path) as kept:
+        assert kept.getexif().get_ifd(0x8825) == {}
+    assert rows("SELECT size_bytes FROM customer_files") == [(path.stat().st_size,)]
+
+    for content in (taken[: len(taken) // 2], b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(40)):
+        refused = upload(desk, spa.customer, content)
+        assert refused.status_code == 422
+        assert "This picture cannot be read." in refused.text
+        assert 'id="file-error"' in refused.text
+    assert len(stored_files(app)) == 1

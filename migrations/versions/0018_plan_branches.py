@@ -1,4 +1,4 @@
-"""Let a plan be limited to some branches, and its cards keep the branches that they were sold for.
+"""Let a plan be limited to some branches, and its cards keep the branches they were sold for; find birthdays.
 
 Revision ID: 0018
 Revises: 0017
@@ -28,9 +28,16 @@ def upgrade() -> None:
     op.execute(f"ALTER TABLE customer_treatments ADD CONSTRAINT {NAME} CHECK (cardinality(branch_ids) > 0) NOT VALID")
     # No card has any yet, and each is looked at without holding anybody up.
     op.execute(f"ALTER TABLE customer_treatments VALIDATE CONSTRAINT {NAME}")
+    op.create_index(
+        "ix_customers_birthday",
+        "customers",
+        [sa.text("CAST(EXTRACT(month FROM birth_date) * 100 + EXTRACT(day FROM birth_date) AS integer)")],
+        postgresql_where=sa.text("birth_date IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_customers_birthday", "customers")
     op.drop_constraint(NAME, "customer_treatments")
     op.drop_column("customer_treatments", "branch_ids")
     op.drop_table("plan_branches")

@@ -28,6 +28,7 @@ from spa_app.models import (
     WaitlistEntry,
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
+from spa_app.queries.birthdays import days_to_birthday
 from spa_app.queries.customers import OFTEN_NO_SHOW
 from spa_app.queries.parties import Mate, list_mates
 
@@ -52,6 +53,11 @@ class VisitCustomer:
     no_shows: int  # in the last 365 days
     preferred_staff_id: int | None
     preferred_staff_name: str | None
+    birth_date: dt.date | None
+
+    def birthday_in_days(self, today: dt.date) -> int | None:
+        """How many days to their birthday, if they are few."""
+        return days_to_birthday(self.birth_date, today)
 
     @property
     def is_often_no_show(self) -> bool:
@@ -416,6 +422,7 @@ def _customer_columns() -> tuple[Any, ...]:
         .where(wished.id == Customer.preferred_staff_id)
         .scalar_subquery()
         .label("preferred_staff_name"),
+        Customer.birth_date,
     )
 
 

@@ -213,8 +213,22 @@ def test_one_that_is_killed_leaves_nothing_under_a_final_name(settings, busy: Sp
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("unfinished-")
-    export(tmp_path)
+    at_work = []
+    export(tmp_path, lambda name, rows: at_work.append([path.name for path in tmp_path.glob("unfinished-*")]))
     assert (tmp_path / "README.txt").exists()
+    assert {len(names) for names in at_work} == {1}
+    assert left.name not in at_work[0]
+    assert not list(tmp_path.glob("unfinished-*"))
+
+
+def test_one_that_is_still_at_work_is_left_alone(busy: Spa, tmp_path: Path):
+    def meanwhile(name, rows):
+        if name == "cards":
+            export(tmp_path)
+
+    export(tmp_path, meanwhile)
+    assert (tmp_path / "README.txt").exists()
+    assert not list(tmp_path.glob("unfinished-*"))
 
 
 def test_the_disk_that_is_full_is_one_sentence_and_leaves_nothing(app, busy: Spa, tmp_path: Path, monkeypatch):

@@ -18,6 +18,7 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -74,6 +75,8 @@ __all__ = [
     "Plan",
     "PlanBranch",
     "PlanItem",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

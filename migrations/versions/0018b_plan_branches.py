@@ -1,14 +1,14 @@
 """Let a plan be limited to some branches, and its cards keep the branches they were sold for; find birthdays.
 
 Revision ID: 0018b
-Revises: 0025
+Revises: 0026
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0018b"
-down_revision = "0025"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

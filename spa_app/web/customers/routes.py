@@ -13,6 +13,7 @@ from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import birthdays, treatments
 from spa_app.queries import customers as queries
+from spa_app.queries.billing import list_due
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
@@ -184,6 +185,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),
+        due=list_due(profile.id, branch_ids=[branch.id for branch in signed_in().branches]),
         suspects=list_suspects(profile.id),
         reasons=REASONS,
         family=list_family(profile.id),

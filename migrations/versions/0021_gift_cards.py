@@ -1,14 +1,14 @@
 """Sell, issue, redeem and expire gift cards.
 
 Revision ID: 0021
-Revises: 0026
+Revises: 0027
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0026"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

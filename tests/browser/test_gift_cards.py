@@ -37,7 +37,7 @@ def test_a_card_is_sold_from_the_customers_page(spa: Spa, page: Page):
     assert desk.count() <= 5, "sell a gift card from the customer's page, and take the money"
     page.get_by_role("link", name="Voucher").click()
     expect(page.get_by_role("img")).to_have_count(0)  # the drawing says what the words beside it say
-    assert page.locator(".voucher img").evaluate("image => image.complete && image.naturalWidth > 0")
+    assert page.locator(".voucher img").evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
     assert_books_balance()
 
 

@@ -18,6 +18,7 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.paper import PAPERS, Print
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -38,6 +39,7 @@ __all__ = [
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
+    "PAPERS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -73,6 +75,7 @@ __all__ = [
     "Payout",
     "Plan",
     "PlanItem",
+    "Print",
     "RecordAccess",
     "Resource",
     "ResourceType",

@@ -83,6 +83,8 @@ class BranchHead:
     name: str
     address: str
     phone: str | None
+    tax_code: str
+    timezone: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class InvoiceView:
     customer_id: int
     customer_name: str
     customer_phone: str | None
+    customer_email: str | None
     credit_amount: int
     booking_id: int | None
     visit_at: dt.datetime | None
@@ -192,6 +195,7 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         customer_id=customer.id,
         customer_name=customer.full_name,
         customer_phone=customer.phone,
+        customer_email=customer.email,
         credit_amount=customer.credit_amount,
         booking_id=invoice.booking_id,
         visit_at=visit_at,
@@ -309,7 +313,7 @@ def list_invoices(
 
 
 def _head(branch: Branch) -> BranchHead:
-    return BranchHead(branch.id, branch.name, branch.address, branch.phone)
+    return BranchHead(branch.id, branch.name, branch.address, branch.phone, branch.tax_code, branch.timezone)
 
 
 def _lines(invoice_id: int) -> tuple[LineView, ...]:

@@ -1,5 +1,6 @@
 """A branch as its managers set it up: hours of the week, policies, its name. Each change keeps before and after."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from zoneinfo import available_timezones
@@ -24,6 +25,7 @@ ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
 BIGGEST_AMOUNT = 10**12
+_TAX_CODE = re.compile(r"[0-9A-Z-]{0,20}")
 _DAY_FIELD = "day_{}"
 
 
@@ -94,9 +96,17 @@ def check_policies(values: dict[str, Any]) -> None:
 
 
 def set_about(
-    *, branch_id: int, name: str, timezone: str, address: str, phone: str, actor: Actor, seen: str | None = None
+    *,
+    branch_id: int,
+    name: str,
+    timezone: str,
+    address: str,
+    phone: str,
+    tax_code: str,
+    actor: Actor,
+    seen: str | None = None,
 ) -> int:
-    """Set the branch's name, time zone, address and phone number. Locks the branch.
+    """Set the branch's name, time zone, address, phone and tax number. Locks the branch.
 
     Visits are instants, so another time zone would show all of them at other times: it is refused
     (:class:`ConflictError`) while any lie ahead.
@@ -113,6 +123,7 @@ def set_about(
         "timezone": timezone,
         "address": clean_text(address, field="address", limit=ADDRESS_LENGTH, lines=False),
         "phone": normalise(phone),
+        "tax_code": _clean_tax_code(tax_code),
     }
     with atomic() as session:
         branch = _locked(branch_id, actor)
@@ -129,6 +140,15 @@ def set_about(
         session.flush()
         _record("branch_changed", branch_id, actor, before, values)
         return branch_id
+
+
+def _clean_tax_code(typed: str) -> str:
+    tax_code = "".join(typed.split()).upper()
+    if not _TAX_CODE.fullmatch(tax_code):
+        raise InvalidError(
+            "tax_code_invalid", N_("Give up to 20 figures, letters and hyphens, like 0312345678-001."), field="tax_code"
+        )
+    return tax_code
 
 
 def _locked(branch_id: int, actor: Actor) -> Branch:

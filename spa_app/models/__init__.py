@@ -19,6 +19,7 @@ from spa_app.models.customer_records import (
 )
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.paper import PAPERS, Print
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -76,6 +77,8 @@ __all__ = [
     "Plan",
     "PlanItem",
     "Print",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

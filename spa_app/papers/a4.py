@@ -23,13 +23,13 @@ GAP = 2.5  # mm, between columns
 
 def a4_invoice(invoice: InvoiceView, mark: Mark, style: Style) -> bytes:
     """The invoice, or the credit note, with the sums at each rate of VAT, what was paid, and what is left to pay."""
-    sheet = _A4(invoice, mark, style)
-    sheet.add_page()
-    sheet.about()
-    sheet.lines()
-    sheet.sums()
-    sheet.payments()
-    return bytes(sheet.output())
+    with _A4(invoice, mark, style) as sheet:
+        sheet.add_page()
+        sheet.about()
+        sheet.lines()
+        sheet.sums()
+        sheet.payments()
+        return bytes(sheet.output())
 
 
 class _A4(Sheet):

@@ -12,18 +12,25 @@ LONGEST = 5000  # mm: a PDF page cannot be longer; what is, goes on on another
 
 def receipt(invoice: InvoiceView, mark: Mark, style: Style) -> bytes:
     """The receipt, or the credit note, as one page that is as long as what stands on it."""
-    sheet = _draw(invoice, mark, style, LONGEST)
-    if sheet.pages_count == 1:
-        sheet = _draw(invoice, mark, style, sheet.y + MARGIN)
-    return bytes(sheet.output())
+    with _new_sheet(invoice, style, LONGEST) as trial:
+        _draw(trial, invoice, mark, style)
+        height = trial.y + MARGIN if trial.pages_count == 1 else LONGEST
+    with _new_sheet(invoice, style, height) as sheet:
+        _draw(sheet, invoice, mark, style)
+        return bytes(sheet.output())
 
 
-def _draw(invoice: InvoiceView, mark: Mark, style: Style, height: float) -> Sheet:
+def _new_sheet(invoice: InvoiceView, style: Style, height: float) -> Sheet:
     heading = title(invoice, "receipt", style)
     sheet = Sheet(
         size=(WIDTH, height), margin=MARGIN, title=f"{heading} {invoice.number}", created_at=invoice.issued_at
     )
     sheet.set_auto_page_break(height == LONGEST, MARGIN)
+    return sheet
+
+
+def _draw(sheet: Sheet, invoice: InvoiceView, mark: Mark, style: Style) -> None:
+    heading = title(invoice, "receipt", style)
     sheet.add_page()
     _head(sheet, invoice, style)
     sheet.y += 2
@@ -42,7 +49,6 @@ def _draw(invoice: InvoiceView, mark: Mark, style: Style, height: float) -> Shee
     sheet.y += 3
     sheet.type(8.5)
     sheet.centred(style.say(N_("Thank you, see you soon!")))
-    return sheet
 
 
 def _head(sheet: Sheet, invoice: InvoiceView, style: Style) -> None:

@@ -3,7 +3,7 @@
 import datetime as dt
 import unicodedata
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from fpdf import FPDF
 
@@ -14,7 +14,10 @@ Align = Literal["L", "C", "R"]
 
 
 class Sheet(FPDF):
-    """Millimetres; ``created_at`` is the creation date of the file, which nothing else of this moment goes into."""
+    """Millimetres; ``created_at`` is the creation date of the file, into which nothing else of this moment goes.
+
+    A context manager: at its end the files of the fonts are closed, from which the library reads until the last.
+    """
 
     def __init__(self, *, size: tuple[float, float], margin: float, title: str, created_at: dt.datetime) -> None:
         super().__init__(unit="mm", format=size)
@@ -25,6 +28,13 @@ class Sheet(FPDF):
         self.add_font(FAMILY, "B", FONTS / "be-vietnam-pro-600.ttf")
         self.c_margin = 0
         self.type(9)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for font in self.fonts.values():
+            font.close()  # type: ignore[union-attr]
 
     def type(self, size: float, *, bold: bool = False, grey: bool = False) -> None:
         """Set what follows in this size (points)."""

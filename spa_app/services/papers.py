@@ -6,7 +6,8 @@ from sqlalchemy import func, insert, select
 
 from spa_app.config import LOCALES
 from spa_app.errors import N_, InvalidError, WrongStateError
-from spa_app.models import PAPERS, Print
+from spa_app.extensions import db
+from spa_app.models import PAPERS, Invoice, Print
 from spa_app.services import audit, billing, outbox
 from spa_app.services.actor import Actor
 from spa_app.services.customers import EMAIL_LENGTH
@@ -54,11 +55,7 @@ def _record(invoice_id: int, *, paper: str, way: str, actor: Actor) -> int:
         invoice = billing.lock_invoice(invoice_id, actor=actor)
         if invoice.status == "draft":
             raise WrongStateError("not_issued", N_("This is not issued yet: there is nothing to print."))
-        copies = session.scalar(
-            select(func.count()).where(
-                Print.invoice_id == invoice.id, Print.paper == paper, Print.paid_amount == invoice.paid_amount
-            )
-        )
+        copies = _count_prints(invoice, paper)
         print_id = session.execute(
             insert(Print).returning(Print.id),
             {
@@ -78,3 +75,9 @@ def _record(invoice_id: int, *, paper: str, way: str, actor: Actor) -> int:
             after={"print_id": print_id, "paper": paper, "way": way, "copy_number": copies},
         )
         return print_id
+
+
+def _count_prints(invoice: Invoice, paper: str) -> int:
+    """How many prints of the paper say that so much is paid. The caller holds the invoice locked."""
+    same = (Print.invoice_id == invoice.id, Print.paper == paper, Print.paid_amount == invoice.paid_amount)
+    return db.session.execute(select(func.count()).where(*same)).scalar_one()

@@ -64,6 +64,7 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/a4",
         "/reports/",
         "/reports/daily",
         "/reports/payments",

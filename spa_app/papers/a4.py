@@ -43,7 +43,11 @@ class _A4(Sheet):
             if words
         ]
         super().__init__(
-            size=(210, 297), margin=MARGIN, title=f"{self._title} {invoice.number}", created_at=invoice.issued_at
+            size=(210, 297),
+            margin=MARGIN,
+            title=f"{self._title} {invoice.number}",
+            locale=style.locale,
+            created_at=invoice.issued_at,
         )
         self.set_auto_page_break(True, FOOT)
         self.alias_nb_pages()
@@ -154,7 +158,6 @@ class _A4(Sheet):
             self.type(10, bold=True)
             self.y = self.text_at(self.l_margin, self.epw, self._say(N_("Payments"))) + 1
         for payment in invoice.payments:
-            self._keep_together(6)
             self.type(9)
             words = f"{style.datetime(payment.taken_at)}  {style.method(payment.method)} {payment.reference}".rstrip()
             self.pair(words, style.money(payment.amount))

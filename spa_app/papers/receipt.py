@@ -23,7 +23,11 @@ def receipt(invoice: InvoiceView, mark: Mark, style: Style) -> bytes:
 def _new_sheet(invoice: InvoiceView, style: Style, height: float) -> Sheet:
     heading = title(invoice, "receipt", style)
     sheet = Sheet(
-        size=(WIDTH, height), margin=MARGIN, title=f"{heading} {invoice.number}", created_at=invoice.issued_at
+        size=(WIDTH, height),
+        margin=MARGIN,
+        title=f"{heading} {invoice.number}",
+        locale=style.locale,
+        created_at=invoice.issued_at,
     )
     sheet.set_auto_page_break(height == LONGEST, MARGIN)
     return sheet

@@ -19,10 +19,13 @@ class Sheet(FPDF):
     A context manager: at its end the files of the fonts are closed, from which the library reads until the last.
     """
 
-    def __init__(self, *, size: tuple[float, float], margin: float, title: str, created_at: dt.datetime) -> None:
+    def __init__(
+        self, *, size: tuple[float, float], margin: float, title: str, locale: str, created_at: dt.datetime
+    ) -> None:
         super().__init__(unit="mm", format=size)
         self.set_margins(margin, margin, margin)
         self.set_title(title)
+        self.set_lang(locale)
         self.set_creation_date(created_at)
         self.add_font(FAMILY, "", FONTS / "be-vietnam-pro-400.ttf")
         self.add_font(FAMILY, "B", FONTS / "be-vietnam-pro-600.ttf")
@@ -71,6 +74,8 @@ class Sheet(FPDF):
         value, name = printable(value), printable(name)
         wanted, free = self.get_string_width(value) + 0.5, self.epw - self.get_string_width(name) - 2.5
         room = min(wanted, max(free, self.epw / 2))
+        if self.will_page_break(max(self.height_of(self.epw - room - 2, name), self.height_of(room, value))):
+            self.add_page()
         bottom = self.text_at(self.l_margin, self.epw - room - 2, name)
         self.y = max(bottom, self.text_at(self.w - self.r_margin - room, room, value, "R"))
 

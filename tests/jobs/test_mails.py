@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from spa_app import clock
-from spa_app.integrations.email import Mail, SmtpGateway, compose
+from spa_app.integrations.email import Mail, SmtpGateway, compose, is_smtp_url, sender_of
 from spa_app.jobs import outbox as jobs
 from spa_app.queries.papers import list_prints
 from spa_app.services import billing, outbox, papers
@@ -156,6 +156,25 @@ def test_a_worker_that_died_at_it_is_followed_by_another(spa: Spa, sale: int, se
     with time_machine.travel(clock.now() + outbox.CLAIMED_FOR):
         assert jobs.sweep() == 1
     assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "sender"),
+    [
+        ("smtp://127.0.0.1:25?from=desk@spa.example", "desk@spa.example"),
+        ("smtps://desk%40spa.example:p%2Fw@mail.example", "desk@spa.example"),
+        ("smtp://desk:pw@mail.example?from=an@spa.example", "an@spa.example"),
+        ("smtp://desk:pw@mail.example", None),
+        ("smtp://mail.example:99999?from=a@b.vn", None),
+        ("smtp://?from=a@b.vn", None),
+        ("http://mail.example?from=a@b.vn", None),
+        ("mail.example", None),
+    ],
+)
+def test_an_address_of_a_mail_server_names_server_and_sender(url: str, sender: str | None):
+    assert is_smtp_url(url) is (sender is not None)
+    if sender:
+        assert sender_of(url) == sender
 
 
 def test_a_password_is_never_sent_in_the_clear(server: Server):

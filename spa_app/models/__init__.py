@@ -17,6 +17,7 @@ from spa_app.models.customer_records import (
     RecordAccess,
     TreatmentNote,
 )
+from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.paper import PAPERS, Print
 from spa_app.models.promotion import Promotion, PromotionUse
@@ -40,6 +41,7 @@ __all__ = [
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
+    "MONEY_METHODS",
     "PAPERS",
     "PAYMENT_METHODS",
     "RELATIONS",
@@ -61,6 +63,8 @@ __all__ = [
     "CustomerLink",
     "CustomerMerge",
     "CustomerTreatment",
+    "Deposit",
+    "DepositEntry",
     "DistinctCustomers",
     "DraftShift",
     "IdempotencyKey",

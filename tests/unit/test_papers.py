@@ -31,13 +31,14 @@ INVOICE = InvoiceView(
     kind="invoice",
     status="partly_paid",
     branch=BranchHead(
-        1, "An Nhiên Spa – Quận 1", "12 Nguyễn Huệ", "+842838222222", "0312345678-001", "Asia/Ho_Chi_Minh"
+        1, "An Nhiên Spa – Quận 1", "12 Nguyễn Huệ", "+842838222222", "0312345678-001", "Asia/Ho_Chi_Minh", None
     ),
     customer_id=1,
     customer_name=NAME,
     customer_phone="+84912345678",
     customer_email=None,
     credit_amount=0,
+    deposit_amount=0,
     booking_id=4,
     visit_at=AT,
     total_amount=995_000,

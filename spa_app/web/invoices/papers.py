@@ -1,13 +1,13 @@
 """/invoices/<id>/receipt and /a4, on screen and as a PDF; what prints or mails them is a POST: it goes on record."""
 
-from flask import Response, abort, make_response, render_template, request, url_for
+from flask import Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from spa_app import papers
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.papers import PREVIEW, Mark
-from spa_app.queries.billing import InvoiceView, find_invoice_branch, get_invoice
+from spa_app.queries.billing import InvoiceView, get_invoice
 from spa_app.queries.papers import find_print, is_current
 from spa_app.services import papers as services
 from spa_app.web import errors
@@ -15,9 +15,9 @@ from spa_app.web.actions import run_once
 from spa_app.web.htmx import redirect, toast
 from spa_app.web.invoices.forms import METHODS
 from spa_app.web.invoices.paper_forms import FILES, PAGES, MailForm, mail_context, page_style, papers_of
-from spa_app.web.invoices.routes import bp
+from spa_app.web.invoices.routes import bp, enter
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, roles, signed_in, use_branch
+from spa_app.web.security import current_actor, roles
 
 
 @bp.get("/invoices/<int:invoice_id>/receipt")
@@ -52,7 +52,7 @@ def a4_pdf(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def print_paper(invoice_id: int) -> ResponseReturnValue:
     """Print a paper: ``paper`` receipt or a4, ``way`` print or pdf. Leads to it, marked as the original or a copy."""
-    _enter(invoice_id)
+    enter(invoice_id)
     paper, way = request.form.get("paper", ""), request.form.get("way", "")
     print_id = run_once(
         "print_paper", lambda: services.record_print(invoice_id, paper=paper, way=way, actor=current_actor())
@@ -69,7 +69,8 @@ def print_paper(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def mail_paper(invoice_id: int) -> ResponseReturnValue:
     """Mail a ``paper`` to the ``recipient`` in a language (``locale``); 422 at the field that cannot be right."""
-    invoice = _enter(invoice_id)
+    enter(invoice_id)
+    invoice = get_invoice(invoice_id)
     form = MailForm(invoice)
     if not form.validate():
         return _mail_page(invoice, form, 422)
@@ -125,7 +126,8 @@ def _mail_page(invoice: InvoiceView, form: MailForm, status: int) -> ResponseRet
 
 
 def _asked(invoice_id: int, paper: str) -> tuple[InvoiceView, Mark]:
-    invoice = _enter(invoice_id)
+    enter(invoice_id)
+    invoice = get_invoice(invoice_id)
     number = request.args.get("print", "")
     return invoice, _mark(invoice, paper, int(number) if number.isascii() and number.isdigit() else 0)
 
@@ -135,11 +137,3 @@ def _mark(invoice: InvoiceView, paper: str, print_id: int) -> Mark:
     if one is None or not is_current(one, paper=paper, paid_amount=invoice.paid_amount):
         return PREVIEW
     return Mark(one.copy_number, one.printed_at)
-
-
-def _enter(invoice_id: int) -> InvoiceView:
-    branch_id = find_invoice_branch(invoice_id, branch_ids=[branch.id for branch in signed_in().branches])
-    if branch_id is None:
-        abort(404)
-    use_branch(branch_id)
-    return get_invoice(invoice_id)

@@ -4,9 +4,11 @@ from zoneinfo import available_timezones
 
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
-from wtforms import StringField
+from wtforms import SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from spa_app.integrations.vietqr import BANKS
 from spa_app.papers import format_phone
 from spa_app.queries import setup as queries
 from spa_app.queries.seen import stamp
@@ -27,6 +29,15 @@ class AboutForm(Form):
     address = StringField(_l("Address"), [Length(max=branches.ADDRESS_LENGTH)], render_kw={"autocomplete": "off"})
     phone = StringField(_l("Phone"), [Length(max=40)], render_kw={"autocomplete": "off", "inputmode": "tel"})
     tax_code = StringField(_l("Tax number"), [Length(max=40)], render_kw={"autocomplete": "off"})
+    bank_bin = SelectField(
+        _l("Bank for transfers"),
+        choices=[SelectChoice("", "–"), *(SelectChoice(number, name) for number, name in BANKS.items())],
+        validate_choice=False,
+    )
+    bank_account = StringField(_l("Account number"), [Length(max=40)], render_kw={"autocomplete": "off"})
+    bank_holder = StringField(
+        _l("Account holder"), [Length(max=branches.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     timezone = StringField(
         _l("Time zone"), [InputRequired(), Length(max=64)], render_kw={"list": "timezones", "autocomplete": "off"}
     )
@@ -54,6 +65,7 @@ def save_about() -> ResponseReturnValue:
             address=form.address.data or "",
             phone=form.phone.data or "",
             tax_code=form.tax_code.data or "",
+            bank=(form.bank_bin.data or "", form.bank_account.data or "", form.bank_holder.data or ""),
             seen=seen(),
             actor=current_actor(),
         ),

@@ -1,14 +1,14 @@
 """Record which papers were printed, say why a message was not sent, and give a branch its tax number.
 
 Revision ID: 0019
-Revises: 0026
+Revises: 0027
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision = "0026"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,14 @@
 """Sell, issue, redeem and expire gift cards.
 
 Revision ID: 0021
-Revises: 0027
+Revises: 0028
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0027"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

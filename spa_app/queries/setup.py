@@ -48,7 +48,7 @@ POLICY_COLUMNS = (
     "extend_limit_days",
     "gift_card_months",
 )
-ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "bank_bin", "bank_account", "bank_holder")
+ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (
     "name",
     "duration_minutes",

@@ -89,6 +89,7 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/a4",
         f"/invoices/{unpaid}/transfer",
         f"/bookings/{held}/deposits",
         f"/deposits/{deposit}/slip",

@@ -30,6 +30,7 @@ from spa_app.services import (
     bookings,
     deposits,
     gift_card_desk,
+    papers,
     payments,
     promotions,
     refunds,
@@ -89,6 +90,8 @@ def _fill() -> None:
         invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    for _ in range(2):
+        papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)

@@ -124,6 +124,10 @@ FIELDS = [
     "mark",
     "item-1",
     "version-1",
+    "paper",
+    "way",
+    "recipient",
+    "tax_code",
 ]
 QUERY = [
     "date",
@@ -153,6 +157,7 @@ QUERY = [
     "no_show_percent",
     "gift_card_code",
     "due",
+    "print",
 ]
 
 

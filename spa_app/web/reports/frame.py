@@ -1,18 +1,20 @@
 """What every report has around it: its address, which holds branch, period and what is chosen, its files, its page."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from babel.numbers import format_compact_decimal
 from flask import Response, current_app, request, url_for
 from flask_babel import gettext as _
 
+from spa_app import clock
 from spa_app.money import to_major
+from spa_app.queries.ledger.chart import account_name, event_name, vas_code
 from spa_app.queries.users import BranchRef
 from spa_app.web.htmx import render
 from spa_app.web.i18n import current_locale
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import METHODS, plain_amount
 from spa_app.web.reports.export import FORMATS, export
 from spa_app.web.reports.forms import DEFAULT_DAYS, PeriodForm
 from spa_app.web.reports.tables import Sheet
@@ -43,6 +45,16 @@ def file_name(name: str, branch: BranchRef, form: PeriodForm | None) -> str:
     """What a report's file is called, without its ending."""
     period = f"{form.first.data}_{form.last.data}" if form else str(local_today())
     return f"{name}_{branch.code}_{period}"
+
+
+def parts_of(form: PeriodForm, *, by_month: bool) -> Callable[[dt.date], dict[str, str]]:
+    """What narrows the address of a report to a day of the period, or to what the period holds of a month."""
+
+    def part(on: dt.date) -> dict[str, str]:
+        last = clock.add_months(on.replace(day=1), 1) - dt.timedelta(days=1) if by_month else on
+        return {"from": max(on, form.first.data).isoformat(), "to": min(last, form.last.data).isoformat()}
+
+    return part
 
 
 def show(
@@ -86,6 +98,11 @@ def show(
         quick_periods=_quick_periods,
         page_number=page_number(),
         compact=_compact,
+        plain=plain_amount,
+        currency=current_app.config["SETTINGS"].currency,
+        account_name=account_name,
+        event_name=event_name,
+        vas_code=vas_code,
         **context,
     )
 

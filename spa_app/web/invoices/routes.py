@@ -69,7 +69,7 @@ def index() -> ResponseReturnValue:
 @roles(*DESK)
 def show(invoice_id: int) -> ResponseReturnValue:
     """An invoice, with a form for what is left to pay. In the side panel it is the checkout."""
-    _enter(invoice_id)
+    enter(invoice_id)
     return _page(invoice_id)
 
 
@@ -77,7 +77,7 @@ def show(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def receipt(invoice_id: int) -> ResponseReturnValue:
     """The receipt to print, on 80 mm paper or A4."""
-    _enter(invoice_id)
+    enter(invoice_id)
     invoice = queries.get_invoice(invoice_id)
     return make_response(render_template("invoices/receipt.html", invoice=invoice, methods=METHODS))
 
@@ -97,7 +97,7 @@ def slip(booking_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def pay(invoice_id: int) -> ResponseReturnValue:
     """Take a payment: ``method``, ``amount`` (empty: what is left), ``reference``, and for cash ``tendered_amount``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = PaymentForm()
     if not form.validate():
         return _page(invoice_id, 422, payment=form)
@@ -131,7 +131,7 @@ def pay(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def void(invoice_id: int) -> ResponseReturnValue:
     """Take the unpaid sale of a plan back: ``reason``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = VoidForm()
     if not form.validate():
         return _page(invoice_id, 422, voiding=form)
@@ -182,7 +182,8 @@ def _page(
     )
 
 
-def _enter(invoice_id: int) -> None:
+def enter(invoice_id: int) -> None:
+    """Make the request about the invoice's branch. 404 for an invoice of none of the user's."""
     branch_id = queries.find_invoice_branch(invoice_id, branch_ids=_branch_ids())
     if branch_id is None:
         abort(404)

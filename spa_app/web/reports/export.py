@@ -2,7 +2,8 @@
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
 from flask import Response
 from flask_babel import to_user_timezone
@@ -24,8 +25,7 @@ def export(kind: str, name: str, rows: Iterable[Sequence[Cell]]) -> Response:
 
     The rows are read once and never all in memory; what is over a megabyte waits on the disk.
     """
-    # The response closes it once it is sent, and it is gone then.
-    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the response closes it
     try:
         writer: Writer = CsvWriter(file, _minute) if kind == "csv" else XlsxWriter(file, "Sheet")
         for row in rows:
@@ -34,14 +34,25 @@ def export(kind: str, name: str, rows: Iterable[Sequence[Cell]]) -> Response:
     except BaseException:
         file.close()
         raise
+    return download(file, f"{name}.{kind}", MIME_TYPES[kind])
+
+
+def download(file: IO[bytes], name: str, mimetype: str) -> Response:
+    """A file that is handed out piece by piece and then closed."""
     file.seek(0)
     answer = Response(
-        iter(lambda: file.read(_PIECE), b""),
-        mimetype=MIME_TYPES[kind],
-        headers={"Content-Disposition": f'attachment; filename="{name}.{kind}"'},
+        _pieces(file),
+        mimetype=mimetype,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
     answer.call_on_close(file.close)
     return answer
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def _local(value: Cell) -> Cell:

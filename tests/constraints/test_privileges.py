@@ -39,7 +39,6 @@ REFUSED = {
     "pass for a replica": "SET session_replication_role = replica",
     "become the owner": "SET ROLE spa",
     "have been the owner": "SET SESSION AUTHORIZATION spa",
-    "give itself rights": "GRANT UPDATE ON journal_lines TO spa_app",
     "forget a migration": "DELETE FROM alembic_version",
 }
 
@@ -61,6 +60,7 @@ def test_no_table_that_only_grows_can_be_changed_by_it(application_url):
     with psycopg.connect(application_url) as connection:
         tables = [name for (name,) in connection.execute(GROWS)]
         assert {"journal_entries", "journal_lines", "payments", "invoice_lines", "audit_log"} <= set(tables)
+        connection.execute("GRANT ALL ON journal_lines TO spa_app")  # answered with a warning, and nothing granted
         for table in tables:
             for right in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER"):
                 query = "SELECT has_table_privilege(%s, %s, %s)"

@@ -87,7 +87,8 @@ def _as_json(document: Document, **how: Any) -> str:
     """As text; the names of fees are msgids, and told in the reader's language."""
     for line in document["lines"]:
         if line["kind"] == "fee":
-            line["description"] = _(line["description"])
+            msgid = line["description"]
+            line["description"] = _(msgid)
     return json.dumps(document, ensure_ascii=False, **how)
 
 

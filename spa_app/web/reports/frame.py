@@ -118,6 +118,7 @@ def _quick_periods() -> list[tuple[str, str, str]]:
         (_("14 days"), today - dt.timedelta(days=DEFAULT_DAYS - 1), today),
         (_("This month"), month, today),
         (_("Last month"), month_before.replace(day=1), month_before),
+        (_("This year"), today.replace(month=1, day=1), today),
     ]
     return [(label, first.isoformat(), last.isoformat()) for label, first, last in periods]
 

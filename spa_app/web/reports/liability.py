@@ -66,6 +66,7 @@ def liability_cards() -> ResponseReturnValue:
         per_page=None if wants_file() else queries.PER_PAGE,
     )
     shown = rows if wants_file() else rows[: queries.PER_PAGE]
+    names = tables.move_names()
     return file("liability-cards", branch, form, tables.cards(shown)) or show(
         "liability_cards",
         title,
@@ -75,7 +76,8 @@ def liability_cards() -> ResponseReturnValue:
         rows=shown,
         following=shown[-1].card_id if len(rows) > len(shown) else None,
         is_continued=bool(after),
-        moves=tables.move_names(),
+        moves=names,
+        shown={one: name for one, name in names.items() if any(row.roll.moves[one] for row in shown)},
         move=move,
         lot=lot,
     )

@@ -25,7 +25,6 @@ from spa_app.models import (
     TreatmentEntry,
     User,
 )
-from spa_app.queries.ledger.balances import get_account_balance
 
 PER_PAGE = 100
 _bearer = aliased(Customer)  # the customer that a line names
@@ -185,13 +184,15 @@ def list_account_lines(
     *,
     first: dt.date,
     last: dt.date,
+    opening: int | None = None,
     event: str = "",
     after: Place | None = None,
     per_page: int | None = PER_PAGE,
 ) -> Page:
     """An account's lines of a period in the order of the journal, from behind ``after``; all without ``per_page``.
 
-    The balance runs over every line of the account; of the lines for one ``event`` there is none. Three statements.
+    The balance after each line goes on from the account's ``opening`` balance; without one, as for the lines of one
+    ``event`` only, there is none. Two statements.
     """
     conditions = [*_within(branch_id, first, last), JournalLine.account_id == account_id]
     if event:

@@ -50,10 +50,12 @@ def account(account_id: int) -> ResponseReturnValue:
     if not form.validate():
         return show("account", title, branch, form, status=422, place=place, kept={"event": event})
     period: dict[str, Any] = {"first": form.first.data, "last": form.last.data}
+    balance = balances.get_account_balance(branch.id, account_id, **period, event=event)
     page = entries.list_account_lines(
         branch.id,
         account_id,
         **period,
+        opening=None if event else balance.opening,
         event=event,
         after=_after(),
         per_page=None if wants_file() else entries.PER_PAGE,
@@ -66,7 +68,7 @@ def account(account_id: int) -> ResponseReturnValue:
         place=place,
         kept={"event": event},
         account=found,
-        balance=balances.get_account_balance(branch.id, account_id, **period, event=event),
+        balance=balance,
         lines=page,
         is_continued=_after() is not None,
         event=event,

@@ -199,7 +199,7 @@ def list_account_lines(
         conditions.append(JournalEntry.event == event)
     key = tuple_(JournalEntry.posted_on, JournalEntry.id, JournalLine.id)
     lines = select().select_from(JournalEntry).join(JournalLine, JournalLine.entry_id == JournalEntry.id)
-    balance = None if event else get_account_balance(branch_id, account_id, first=first, last=first).opening
+    balance = opening
     if after is not None:
         place = (after.on, after.entry_id, after.line_id)
         if balance is not None:

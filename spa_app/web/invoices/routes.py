@@ -17,6 +17,7 @@ from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
+from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
 
@@ -162,6 +163,9 @@ def _page(
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
+        if invoice.deposit_amount:
+            amount = min(invoice.deposit_amount, invoice.due_amount)
+            payment = PaymentForm(formdata=None, method="deposit", amount=amount)
     beside = in_panel()
     return render(
         "invoices/page.html",
@@ -175,6 +179,8 @@ def _page(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
+        older=queries.list_due(invoice.customer_id, branch_ids=_branch_ids(), besides=invoice.id),
+        transfer=offered_transfer(invoice),
         owing=[mate for mate in list_mates(invoice.booking_id) if mate.due_amount] if invoice.booking_id else [],
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
@@ -183,7 +189,7 @@ def _page(
 
 
 def enter(invoice_id: int) -> None:
-    """Make the request about the invoice's branch. 404 for an invoice of none of the user's."""
+    """Have the request be about the invoice's branch from here on; 404 where it is none of the user's."""
     branch_id = queries.find_invoice_branch(invoice_id, branch_ids=_branch_ids())
     if branch_id is None:
         abort(404)

@@ -14,9 +14,11 @@ from sqlalchemy.orm import aliased
 from spa_app.extensions import db
 from spa_app.models import (
     Account,
+    Booking,
     BookingItem,
     Customer,
     CustomerTreatment,
+    Deposit,
     Invoice,
     JournalEntry,
     JournalLine,
@@ -80,13 +82,14 @@ class Page:
 
 @dataclass(frozen=True)
 class EntryLine:
-    """A line of an entry, with the card or customer that it names."""
+    """A line of an entry, with the card, the customer, or the visit of the deposit that it names."""
 
     account_id: int
     code: str
     account: str
     amount: int
     card_id: int | None
+    deposit_booking_id: int | None
     customer_id: int | None
     customer: str | None
 
@@ -276,13 +279,19 @@ def get_entry(entry_id: int) -> EntryView:
             Account.name,
             JournalLine.amount,
             JournalLine.treatment_id,
+            Deposit.booking_id,
             Customer.id,
             Customer.full_name,
         )
         .select_from(JournalLine)
         .join(Account, Account.id == JournalLine.account_id)
         .outerjoin(CustomerTreatment, CustomerTreatment.id == JournalLine.treatment_id)
-        .outerjoin(Customer, Customer.id == func.coalesce(JournalLine.customer_id, CustomerTreatment.customer_id))
+        .outerjoin(Deposit, Deposit.id == JournalLine.deposit_id)
+        .outerjoin(Booking, Booking.id == Deposit.booking_id)
+        .outerjoin(
+            Customer,
+            Customer.id == func.coalesce(JournalLine.customer_id, CustomerTreatment.customer_id, Booking.customer_id),
+        )
         .where(JournalLine.entry_id == entry_id)
         .order_by(JournalLine.id)
     )

@@ -1,13 +1,13 @@
 """Let an account be summed up from its index alone.
 
 Revision ID: 0024
-Revises: 0026
+Revises: 0027
 """
 
 from alembic import op
 
 revision = "0024"
-down_revision = "0026"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,14 @@
 """Sell, issue, redeem and expire gift cards.
 
 Revision ID: 0021
-Revises: 0028
+Revises: 0029
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0028"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

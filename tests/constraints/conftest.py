@@ -54,7 +54,7 @@ def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[st
         url = make()
         app = create_app(replace(settings, database_url=url))
         with app.app_context():
-            _fill()
+            fill()
             assert_books_balance()
             db.session.remove()
             db.engine.dispose()
@@ -69,7 +69,8 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def _fill() -> None:
+def fill() -> None:
+    """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
     factories.make_customer()

@@ -108,7 +108,8 @@ CHECKS = {
     ("branches", "refund_limit"): "refund_limit_amount >= 0",
     ("invoices", "credited"): "kind = 'credit_note' OR (credited_amount >= 0 AND credited_amount <= paid_amount)",
     ("invoices", "wholly_credited"): (
-        "kind = 'credit_note' OR CASE WHEN is_credited THEN credited_amount = paid_amount"
+        "kind = 'credit_note' OR CASE WHEN is_credited"
+        " THEN credited_amount = paid_amount AND (credited_amount > 0 OR total_amount = 0)"
         " ELSE credited_amount < total_amount OR total_amount = 0 END"
     ),
     ("payments", "settlement"): "credit_note_id IS NULL OR method = 'store_credit'",
@@ -168,9 +169,7 @@ def upgrade() -> None:
     op.drop_index("uq_payouts_invoice_id", "payouts")
     op.create_index("ix_payouts_invoice_id", "payouts", ["invoice_id"])
     for table, column, _ in REFERENCES[:3]:
-        op.create_index(
-            f"ix_{table}_{column}", table, [column], postgresql_where=sa.text(f"{column} IS NOT NULL")
-        )
+        op.create_index(f"ix_{table}_{column}", table, [column], postgresql_where=sa.text(f"{column} IS NOT NULL"))
     op.create_index("ix_payouts_entry_id", "payouts", ["entry_id"])
     for function in FUNCTIONS:
         op.execute(function)

@@ -54,7 +54,8 @@ class Invoice(Base):
             "kind = 'credit_note' OR (credited_amount >= 0 AND credited_amount <= paid_amount)", name="credited"
         ),
         CheckConstraint(
-            "kind = 'credit_note' OR CASE WHEN is_credited THEN credited_amount = paid_amount"
+            "kind = 'credit_note' OR CASE WHEN is_credited"
+            " THEN credited_amount = paid_amount AND (credited_amount > 0 OR total_amount = 0)"
             " ELSE credited_amount < total_amount OR total_amount = 0 END",
             name="wholly_credited",
         ),

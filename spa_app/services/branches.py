@@ -89,8 +89,9 @@ def check_policies(values: dict[str, Any]) -> None:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
     if not 0 <= (values["extend_limit_days"] or 0) <= LONGEST_EXTENSION:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
-    if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
-        raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
+    for name in ("waiver_limit_amount", "refund_limit_amount"):
+        if not 0 <= (values[name] or 0) <= BIGGEST_AMOUNT:
+            raise InvalidError("limit_invalid", N_("This amount is not possible."), field=name)
 
 
 def set_about(

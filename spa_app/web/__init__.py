@@ -17,6 +17,7 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
+from spa_app.web.invoices import refunds as _refunds  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports

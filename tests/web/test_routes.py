@@ -109,8 +109,12 @@ FIELDS = [
     "late_cancel_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "refund_limit_amount",
     "lines-0-service",
     "lines-0-sessions",
+    "lines-0-line_id",
+    "lines-0-amount",
+    "lines-0-quantity",
     "validity",
     "pay-1",
     "from",
@@ -145,6 +149,9 @@ QUERY = [
     "weekday",
     "late_cancel_minutes",
     "no_show_percent",
+    "lines-0-line_id",
+    "lines-0-amount",
+    "lines-0-quantity",
 ]
 
 

@@ -69,15 +69,15 @@ def index() -> ResponseReturnValue:
 @roles(*DESK)
 def show(invoice_id: int) -> ResponseReturnValue:
     """An invoice, with a form for what is left to pay. In the side panel it is the checkout."""
-    _enter(invoice_id)
-    return _page(invoice_id)
+    enter(invoice_id)
+    return show_invoice(invoice_id)
 
 
 @bp.get("/invoices/<int:invoice_id>/receipt")
 @roles(*DESK)
 def receipt(invoice_id: int) -> ResponseReturnValue:
     """The receipt to print, on 80 mm paper or A4."""
-    _enter(invoice_id)
+    enter(invoice_id)
     invoice = queries.get_invoice(invoice_id)
     return make_response(render_template("invoices/receipt.html", invoice=invoice, methods=METHODS))
 
@@ -97,10 +97,10 @@ def slip(booking_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def pay(invoice_id: int) -> ResponseReturnValue:
     """Take a payment: ``method``, ``amount`` (empty: what is left), ``reference``, and for cash ``tendered_amount``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = PaymentForm()
     if not form.validate():
-        return _page(invoice_id, 422, payment=form)
+        return show_invoice(invoice_id, 422, payment=form)
     cash = form.method.data == "cash"
     try:
         payment_id = run_once(
@@ -116,7 +116,7 @@ def pay(invoice_id: int) -> ResponseReturnValue:
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
-        return _page(invoice_id, errors.status_of(error), payment=form)
+        return show_invoice(invoice_id, errors.status_of(error), payment=form)
     invoice = queries.get_invoice(invoice_id)
     taken = next(payment for payment in invoice.payments if payment.id == payment_id)
     words = [_("%(amount)s taken: %(method)s.", amount=money(taken.amount), method=METHODS[taken.method])]
@@ -131,10 +131,10 @@ def pay(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def void(invoice_id: int) -> ResponseReturnValue:
     """Take the unpaid sale of a plan back: ``reason``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = VoidForm()
     if not form.validate():
-        return _page(invoice_id, 422, voiding=form)
+        return show_invoice(invoice_id, 422, voiding=form)
     try:
         run_once(
             "void_sale",
@@ -142,7 +142,7 @@ def void(invoice_id: int) -> ResponseReturnValue:
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
-        return _page(invoice_id, errors.status_of(error), voiding=form)
+        return show_invoice(invoice_id, errors.status_of(error), voiding=form)
     return _done(invoice_id, _("The sale is void, and its cards are taken back."))
 
 
@@ -153,12 +153,18 @@ def _done(invoice_id: int, message: str) -> ResponseReturnValue:
         return redirect(url_for("invoices.show", invoice_id=invoice_id))
     announce(message)
     refresh("bookings-changed")
-    return _page(invoice_id)
+    return show_invoice(invoice_id)
 
 
-def _page(
-    invoice_id: int, status: int = 200, *, payment: PaymentForm | None = None, voiding: VoidForm | None = None
+def show_invoice(
+    invoice_id: int,
+    status: int = 200,
+    *,
+    payment: PaymentForm | None = None,
+    voiding: VoidForm | None = None,
+    withdrawing: VoidForm | None = None,
 ) -> ResponseReturnValue:
+    """The page of an invoice, or its checkout in the side panel, with the forms as they were refused."""
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
@@ -171,6 +177,8 @@ def _page(
         invoice=invoice,
         form=payment,
         voiding=voiding or VoidForm(formdata=None),
+        withdrawing=withdrawing or VoidForm(formdata=None),
+        is_manager=current_actor().is_manager,
         methods=METHODS,
         method_icons=METHOD_ICONS,
         plain=plain_amount,
@@ -182,7 +190,8 @@ def _page(
     )
 
 
-def _enter(invoice_id: int) -> None:
+def enter(invoice_id: int) -> None:
+    """Go to the branch of an invoice; 404 for one of another branch or none."""
     branch_id = queries.find_invoice_branch(invoice_id, branch_ids=_branch_ids())
     if branch_id is None:
         abort(404)

@@ -8,13 +8,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
-from spa_app.services import billing, bookings, rosters, shift_templates
+from spa_app.services import billing, bookings, payments, refunds, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
 from spa_app.services.rosters import Cell
 from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, make_entry, tomorrow_at
-from tests.services.checks import execute
+from tests.services.checks import execute, invoice_of
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -29,6 +29,11 @@ def pages(spa: Spa) -> list[str]:
         make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    refunded = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    payments.take_payment(refunded, method="card", amount=1_000_000, reference="A 17", actor=SYSTEM)
+    note = refunds.refund_invoice(refunded, reason="by mistake", reference="R 17", actor=SYSTEM)
+    partly = invoice_of(make_booking(spa, ItemRequest(spa.consultation), status="completed"))
+    payments.take_payment(partly, method="card", amount=100_000, reference="A 18", actor=SYSTEM)
     planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
@@ -64,6 +69,10 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/refund",
+        f"/invoices/{refunded}",
+        f"/invoices/{partly}/refund",
+        f"/invoices/{note}",
         "/reports/",
         "/reports/daily",
         "/reports/payments",

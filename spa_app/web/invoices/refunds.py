@@ -93,7 +93,7 @@ def _page(invoice_id: int, status: int = 200, form: InvoiceRefundForm | None = N
         "invoices/refund.html",
         "invoices/_refund_sums.html",
         status,
-        title=_("Refund"),
+        title=_("Refund of %(number)s", number=invoice.number),
         invoice=invoice,
         facts=facts,
         form=form,

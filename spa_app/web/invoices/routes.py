@@ -17,6 +17,7 @@ from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
+from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
 
@@ -168,6 +169,9 @@ def show_invoice(
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
+        if invoice.deposit_amount:
+            amount = min(invoice.deposit_amount, invoice.due_amount)
+            payment = PaymentForm(formdata=None, method="deposit", amount=amount)
     beside = in_panel()
     return render(
         "invoices/page.html",
@@ -183,6 +187,8 @@ def show_invoice(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
+        older=queries.list_due(invoice.customer_id, branch_ids=_branch_ids(), besides=invoice.id),
+        transfer=offered_transfer(invoice),
         owing=[mate for mate in list_mates(invoice.booking_id) if mate.due_amount] if invoice.booking_id else [],
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
@@ -191,7 +197,7 @@ def show_invoice(
 
 
 def enter(invoice_id: int) -> None:
-    """Go to the branch of an invoice; 404 for one of another branch or none."""
+    """Have the request be about the invoice's branch from here on; 404 where it is none of the user's."""
     branch_id = queries.find_invoice_branch(invoice_id, branch_ids=_branch_ids())
     if branch_id is None:
         abort(404)

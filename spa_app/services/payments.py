@@ -1,11 +1,11 @@
-"""Payments for issued invoices: the only place that writes them. Rules: 1-product, *Money*."""
+"""Payments for issued invoices; what a credit note settles, ``billing.crediting`` writes. Rules: 1-product, *Money*."""
 
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
 from spa_app.services import audit, deposits, ledger
 from spa_app.services.actor import Actor
-from spa_app.services.billing.issuing import STATUS_WORDS, lock_customer, lock_invoice
+from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
 from spa_app.services.texts import clean_text
 from spa_app.services.transaction import atomic
@@ -21,15 +21,13 @@ def take_payment(
     actor: Actor,
     reference: str = "",
     tendered_amount: int | None = None,
-    credit_note_id: int | None = None,
 ) -> int:
     """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the
     deposits or the customer whose credit pays.
 
     ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds
-    ``amount``. ``credit_note_id`` is the note whose credit settles, with no money coming in. Raises
-    :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below one,
-    :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
+    ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
+    one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
     """
     reference = clean_text(reference, field="reference", limit=REFERENCE_LENGTH, lines=False)
     with atomic() as session:
@@ -64,7 +62,6 @@ def take_payment(
             tendered_amount=tendered_amount or amount,
             reference=reference,
             actor_id=actor.user_id,
-            credit_note_id=credit_note_id,
         )
         session.add(payment)
         invoice.paid_amount += amount

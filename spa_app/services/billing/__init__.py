@@ -4,7 +4,7 @@ Rules: 1-product, *Money*. Every function joins the caller's transaction or make
 it did.
 """
 
-from spa_app.services.billing.crediting import count_credit, write_credit_note
+from spa_app.services.billing.crediting import count_credit, settle_due, write_credit_note
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
     Line,
@@ -31,6 +31,7 @@ __all__ = [
     "lock_invoice",
     "next_number",
     "sell_plan",
+    "settle_due",
     "void_sale",
     "withdraw_visit_invoice",
     "write_credit_note",

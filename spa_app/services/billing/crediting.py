@@ -6,9 +6,9 @@ from sqlalchemy import select
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine
+from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine, Payment
 from spa_app.models.invoice_refund import InvoiceFacts
-from spa_app.services import ledger, payments, treatments
+from spa_app.services import audit, ledger, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing.issuing import credit_lines, lock_customer, next_number
 from spa_app.services.ledger import Account, Posting
@@ -88,11 +88,49 @@ def write_credit_note(
         ],
     )
     if due_part := min(credit, facts.due_amount):
-        payments.take_payment(
-            invoice.id, method="store_credit", amount=due_part, credit_note_id=note.id, actor=actor
-        )  # fmt: skip
+        settle_due(invoice, due_part, note=note, branch=branch, actor=actor)
     count_credit(invoice, credit)
     return note
+
+
+def settle_due(invoice: Invoice, amount: int, *, note: Invoice, branch: Branch, actor: Actor) -> None:
+    """Settle ``amount`` of what is still to be paid on a locked invoice from the credit that ``note`` has just given.
+
+    Locks the customer. It is a payment that names the note: no money came in.
+    """
+    customer = lock_customer(note.customer_id)
+    customer.credit_amount = Customer.credit_amount - amount
+    payment = Payment(
+        invoice_id=invoice.id,
+        branch_id=branch.id,
+        method="store_credit",
+        amount=amount,
+        tendered_amount=amount,
+        actor_id=actor.user_id,
+        credit_note_id=note.id,
+    )
+    db.session.add(payment)
+    invoice.paid_amount += amount
+    invoice.status = "paid" if invoice.paid_amount == invoice.total_amount else "partly_paid"
+    db.session.flush()
+    ledger.post(
+        "payment_taken",
+        branch=branch,
+        actor=actor,
+        invoice_id=invoice.id,
+        payment_id=payment.id,
+        postings=[
+            Posting(Account.STORE_CREDIT, amount, customer_id=customer.id),
+            Posting(Account.RECEIVABLE, -amount),
+        ],
+    )
+    audit.record(
+        "payment_taken",
+        entity="invoice",
+        entity_id=invoice.id,
+        actor=actor,
+        after={"method": "store_credit", "amount": amount, "status": invoice.status, "credit_note_id": note.id},
+    )
 
 
 def count_credit(invoice: Invoice, amount: int) -> None:

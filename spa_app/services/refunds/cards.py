@@ -24,7 +24,7 @@ from spa_app.money import Money
 from spa_app.queries.refunds import get_refund_facts
 from spa_app.services import audit, ledger, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.billing import count_credit, lock_customer, lock_invoice, next_number, sell_plan
+from spa_app.services.billing import count_credit, lock_customer, lock_invoice, next_number, sell_plan, settle_due
 from spa_app.services.ledger import Account, Posting
 from spa_app.services.payments import REFERENCE_LENGTH, take_payment
 from spa_app.services.refunds.paying_out import pay_out
@@ -175,7 +175,8 @@ def _refund(
             card, sale.id if sale else None, refund, entry_id, rate=facts.vat_rate_bp, reason=reason, actor=actor
         )
         if sale is not None and refund.due_part:
-            take_payment(sale.id, method="store_credit", amount=refund.due_part, credit_note_id=note.id, actor=actor)
+            branch = db.session.get_one(Branch, sale.branch_id)
+            settle_due(sale, refund.due_part, note=note, branch=branch, actor=actor)
         if sale is not None:
             count_credit(sale, refund.credit_amount)
     audit.record(

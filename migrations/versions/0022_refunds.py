@@ -1,14 +1,14 @@
 """Let a part of an invoice be refunded, by several credit notes, to the ways it was paid, and never more than was paid.
 
 Revision ID: 0022
-Revises: 0026
+Revises: 0029
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0022"
-down_revision = "0026"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

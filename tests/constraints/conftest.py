@@ -31,6 +31,7 @@ from spa_app.services import (
     blocks,
     bookings,
     deposits,
+    papers,
     payments,
     promotions,
     refunds,
@@ -54,7 +55,7 @@ def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[st
         url = make()
         app = create_app(replace(settings, database_url=url))
         with app.app_context():
-            _fill()
+            fill()
             assert_books_balance()
             db.session.remove()
             db.engine.dispose()
@@ -69,12 +70,13 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def _fill() -> None:
+def fill() -> None:
+    """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
     factories.make_customer()
     factories.make_resource_type()
-    factories.make_plan([(spa.massage, 2)])
+    factories.make_plan([(spa.massage, 2)], branch_ids=[spa.branch, spa.other_branch])
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     factories.make_card(spa.customer, None, branch_id=spa.branch)
     billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=manager)
@@ -91,6 +93,8 @@ def _fill() -> None:
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
     _refunds(spa, now - dt.timedelta(hours=18))
+    for _ in range(2):
+        papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)

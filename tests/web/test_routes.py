@@ -122,6 +122,10 @@ FIELDS = [
     "mark",
     "item-1",
     "version-1",
+    "paper",
+    "way",
+    "recipient",
+    "tax_code",
 ]
 QUERY = [
     "date",
@@ -152,6 +156,7 @@ QUERY = [
     "lines-0-line_id",
     "lines-0-amount",
     "lines-0-quantity",
+    "print",
 ]
 
 

@@ -138,15 +138,21 @@ RULES = {
             AND booking_id IS NOT NULL GROUP BY booking_id HAVING count(*) > 1""",
     "a visit's invoice does not go with its status": """
         SELECT b.id, b.status FROM bookings b
-        WHERE (b.status = 'completed' AND EXISTS (
-                   SELECT FROM booking_items t
-                   WHERE t.booking_id = b.id AND t.treatment_id IS NULL AND t.cancelled_at IS NULL)
-              ) <> EXISTS (
-                   SELECT FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.kind <> 'fee'
-                   WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited)
-           OR (b.status NOT IN ('cancelled', 'no_show') AND EXISTS (
-                   SELECT FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.kind = 'fee'
-                   WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void' AND NOT i.is_credited))""",
+        CROSS JOIN LATERAL (
+            SELECT b.status = 'completed' AND EXISTS (
+                SELECT FROM booking_items t
+                WHERE t.booking_id = b.id AND t.treatment_id IS NULL AND t.cancelled_at IS NULL) AS bills) w
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE NOT i.is_credited AND l.kind <> 'fee') AS live,
+                   count(*) FILTER (WHERE NOT i.is_credited AND l.kind = 'fee') AS fees,
+                   -- A refund leaves the visit as it is.
+                   count(*) FILTER (WHERE i.is_credited AND EXISTS (
+                       SELECT FROM invoices n JOIN journal_entries e ON e.invoice_id = n.id
+                       WHERE n.corrects_id = i.id AND e.event = 'invoice_refunded')) AS refunded
+            FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
+            WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void') v
+        WHERE (w.bills AND v.live + v.refunded = 0) OR (v.live > 0 AND NOT w.bills)
+           OR (b.status NOT IN ('cancelled', 'no_show') AND v.fees > 0)""",
     "fee revenue in the ledger is not that of the invoices": """
         SELECT l.amount, f.amount
         FROM (SELECT coalesce(-sum(amount), 0) AS amount FROM journal_lines WHERE account_id = 4130) l,
@@ -198,11 +204,37 @@ RULES = {
             LEFT JOIN LATERAL (SELECT sum(value_amount) AS amount FROM treatment_entries
                                WHERE treatment_id = c.id AND kind = 'refund') r ON true
             WHERE c.invoice_line_id = n.id)""",
-    "more came back for a sale than was paid for it": """
-        SELECT i.id FROM invoices i WHERE i.kind = 'invoice'
-          AND i.paid_amount < (
-              SELECT coalesce(sum(-n.total_amount), 0) FROM invoices n
-              WHERE n.corrects_id = i.id AND n.treatment_id IS NOT NULL AND n.status <> 'void')""",
+    "more came back for an invoice than was paid for it, or another sum than its credit notes say": """
+        SELECT i.id, i.paid_amount, i.credited_amount, n.amount, n.settled FROM invoices i
+        LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(n.total_amount), 0) AS amount, coalesce(sum(p.amount), 0) AS settled FROM invoices n
+            LEFT JOIN payments p ON p.credit_note_id = n.id
+            WHERE n.corrects_id = i.id AND n.status <> 'void') n ON true
+        WHERE i.kind = 'invoice' AND (
+            i.credited_amount <> n.amount OR n.amount > i.paid_amount
+            OR i.is_credited <> (i.credited_amount = i.total_amount AND (i.total_amount > 0 OR i.is_credited))
+            OR (SELECT coalesce(sum(-n.total_amount), 0) FROM invoices n
+                WHERE n.corrects_id = i.id AND n.status <> 'void') - n.settled
+               > (SELECT coalesce(sum(amount), 0) FROM payments
+                  WHERE invoice_id = i.id AND credit_note_id IS NULL))""",
+    "a line came back more than it was, or in part though all of its invoice did": """
+        SELECT l.id, b.amount FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id AND i.kind = 'invoice'
+        LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(b.amount), 0) AS amount, coalesce(-sum(b.vat_amount), 0) AS vat, count(*) AS times
+            FROM invoice_lines b JOIN invoices n ON n.id = b.invoice_id AND n.status <> 'void'
+            WHERE b.corrects_id = l.id) b ON true
+        WHERE b.amount * sign(l.amount) > abs(l.amount) OR b.amount * sign(l.amount) < 0
+           OR b.vat * sign(l.amount) > abs(l.vat_amount) OR (b.amount = l.amount AND b.vat <> l.vat_amount)
+           OR (i.is_credited AND b.times > 0 AND b.amount <> l.amount)""",
+    "more was handed out than a credit note gave, or than the payment brought that went back": """
+        SELECT n.id FROM invoices n JOIN payouts p ON p.invoice_id = n.id
+        GROUP BY n.id HAVING n.kind <> 'credit_note' OR n.status = 'void'
+            OR sum(p.amount) + (SELECT coalesce(sum(amount), 0) FROM payments WHERE credit_note_id = n.id)
+               > -n.total_amount
+        UNION ALL SELECT p.id FROM payments p JOIN payouts o ON o.payment_id = p.id
+        JOIN invoices n ON n.id = o.invoice_id
+        GROUP BY p.id HAVING sum(o.amount) > p.amount OR bool_or(o.method <> p.method)
+            OR bool_or(n.corrects_id <> p.invoice_id)""",
     "a card is frozen or not, and its history says otherwise": """
         SELECT c.id FROM customer_treatments c WHERE (c.frozen_on IS NOT NULL) <> coalesce((
             SELECT kind = 'freeze' FROM treatment_entries WHERE treatment_id = c.id AND kind IN ('freeze', 'unfreeze')
@@ -230,11 +262,9 @@ RULES = {
         GROUP BY c.id, b.customer_id
         HAVING count(s.id) = 0
             OR count(DISTINCT e.id) > coalesce(min(s.session_limit) FILTER (WHERE s.ended_by_id IS NULL), 30000)""",
-    "a refunded card still holds a session, or what was handed out is not what was credited": """
+    "a refunded card still holds a session": """
         SELECT c.id FROM customer_treatments c WHERE c.cancelled_at IS NOT NULL
-            AND (c.held_sessions <> 0 OR c.deferred_amount <> c.recognised_amount + c.expired_amount)
-        UNION ALL SELECT p.id FROM payouts p JOIN invoices n ON n.id = p.invoice_id
-        WHERE n.treatment_id IS NULL OR n.status = 'void' OR p.amount > -n.total_amount""",
+            AND (c.held_sessions <> 0 OR c.deferred_amount <> c.recognised_amount + c.expired_amount)""",
     "a therapist is in two places": """
         SELECT a.id, b.id FROM booking_items a JOIN booking_items b ON a.id < b.id AND a.staff_id = b.staff_id
             AND a.occupies AND b.occupies AND a.occupied && b.occupied""",

@@ -23,9 +23,10 @@ class InvoiceCounter(Base):
 class Invoice(Base):
     """An issued invoice or credit note. Once issued only its payments and its status change (a trigger holds that).
 
-    A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was. One
-    with a ``treatment_id`` gives back what is left of that card, which alone may be without an invoice (an imported
-    one).
+    A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was but for
+    its ``credited_amount``: what all its notes come to, never more than was paid, since what was not paid is settled
+    first. ``is_credited``: nothing of it is left. A note with a ``treatment_id`` gives back what is left of that card,
+    which alone may be without an invoice (an imported one).
     """
 
     __tablename__ = "invoices"
@@ -49,13 +50,22 @@ class Invoice(Base):
         CheckConstraint("kind = 'invoice' OR total_amount <= 0", name="credit_note_negative"),
         CheckConstraint("treatment_id IS NULL OR kind = 'credit_note'", name="card_refund"),
         CheckConstraint("(status = 'void') = (voided_at IS NOT NULL)", name="void"),
+        CheckConstraint(
+            "kind = 'credit_note' OR (credited_amount >= 0 AND credited_amount <= paid_amount)", name="credited"
+        ),
+        CheckConstraint(
+            "kind = 'credit_note' OR CASE WHEN is_credited"
+            " THEN credited_amount = paid_amount AND (credited_amount > 0 OR total_amount = 0)"
+            " ELSE credited_amount < total_amount OR total_amount = 0 END",
+            name="wholly_credited",
+        ),
         Index(
             "uq_invoices_live_booking",
             "booking_id",
             unique=True,
             postgresql_where=text("kind = 'invoice' AND status <> 'void' AND NOT is_credited"),
         ),
-        Index("uq_invoices_corrects_id", "corrects_id", unique=True, postgresql_where=text("treatment_id IS NULL")),
+        Index("ix_invoices_corrects_id", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),
         Index("ix_invoices_refunded", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
         Index("ix_invoices_booking_id", "booking_id"),
         Index("ix_invoices_customer_id", "customer_id", "issued_at"),
@@ -72,6 +82,7 @@ class Invoice(Base):
     total_amount: Mapped[int]
     vat_amount: Mapped[int]
     paid_amount: Mapped[int] = mapped_column(server_default=text("0"))
+    credited_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_credited: Mapped[bool] = mapped_column(server_default=text("false"))
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     # use_alter: cards point at the line that sold them, and lines at their invoice
@@ -89,13 +100,18 @@ class Invoice(Base):
 
 
 class InvoiceLine(Base):
-    """One line of an issued invoice; append-only. Amounts include VAT."""
+    """One line of an issued invoice; append-only. Amounts include VAT.
+
+    A credit note's line names the line of the invoice that it takes back, or a part of it (``corrects_id``); what
+    gives back the rest of a card names none, since it follows the card's sessions.
+    """
 
     __tablename__ = "invoice_lines"
     __table_args__ = (
         CheckConstraint("kind IN ('service', 'plan', 'product', 'tip', 'fee', 'discount', 'gift_card')", name="kind"),
         CheckConstraint("quantity <> 0", name="quantity"),
         UniqueConstraint("invoice_id", "position"),
+        Index("ix_invoice_lines_corrects_id", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -111,10 +127,14 @@ class InvoiceLine(Base):
     plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
     # use_alter: items point at cards, cards at the line that sold them, lines at the item that they bill
     booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id", use_alter=True))
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoice_lines.id"))
 
 
 class Payment(Base):
-    """Money taken for an invoice; append-only. Cash may be tendered above ``amount``; the difference is the change."""
+    """Money taken for an invoice; append-only. Cash may be tendered above ``amount``; the difference is the change.
+
+    One with a ``credit_note_id`` brought no money: that note's credit settled what was still to be paid.
+    """
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -125,8 +145,10 @@ class Payment(Base):
         ),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("tendered_amount >= amount", name="tendered"),
+        CheckConstraint("credit_note_id IS NULL OR method = 'store_credit'", name="settlement"),
         Index("ix_payments_invoice_id", "invoice_id"),
         Index("ix_payments_branch_id_taken_at", "branch_id", "taken_at"),
+        Index("ix_payments_credit_note_id", "credit_note_id", postgresql_where=text("credit_note_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -138,17 +160,24 @@ class Payment(Base):
     reference: Mapped[str] = mapped_column(server_default="")
     taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    credit_note_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
 
 
 class Payout(Base):
-    """Store credit of a credit note, handed out as money; append-only."""
+    """Store credit of a credit note, handed out as money; append-only.
+
+    ``payment_id`` is the payment that went back by it, which never returns more than it brought (a trigger holds that);
+    ``entry_id`` is what was posted for it.
+    """
 
     __tablename__ = "payouts"
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount"),
-        CheckConstraint("method IN ('cash', 'bank_transfer')", name="method"),
-        CheckConstraint("method <> 'bank_transfer' OR reference <> ''", name="reference"),
-        Index("uq_payouts_invoice_id", "invoice_id", unique=True),
+        CheckConstraint("method IN ('cash', 'card', 'bank_transfer', 'e_wallet', 'gift_card')", name="method"),
+        CheckConstraint("method IN ('cash', 'gift_card') OR reference <> ''", name="reference"),
+        Index("ix_payouts_invoice_id", "invoice_id"),
+        Index("ix_payouts_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
+        Index("ix_payouts_entry_id", "entry_id"),
         Index("ix_payouts_branch_id_given_at", "branch_id", "given_at"),
     )
 
@@ -160,3 +189,6 @@ class Payout(Base):
     reference: Mapped[str] = mapped_column(server_default="")
     given_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    # use_alter: entries point at payments and invoices
+    entry_id: Mapped[int] = mapped_column(ForeignKey("journal_entries.id", use_alter=True))

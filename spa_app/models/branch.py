@@ -13,9 +13,9 @@ class Branch(Base):
     """One spa. Dates on its cards and reports are dates of its ``timezone``. ``tax_code`` stands on its invoices.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
-    policy takes up to ``waiver_limit_amount``, and extend a card by
-    ``extend_limit_days`` in all; above it a manager decides. Gift cards sold here are good for ``gift_card_months``,
-    without a number for ever.
+    policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and refund up to
+    ``refund_limit_amount`` of one invoice; above it a manager decides. Gift cards sold here are good for
+    ``gift_card_months``, without a number for ever.
     """
 
     __tablename__ = "branches"
@@ -43,6 +43,7 @@ class Branch(Base):
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
         CheckConstraint("gift_card_months BETWEEN 1 AND 120", name="gift_card_months"),
+        CheckConstraint("refund_limit_amount >= 0", name="refund_limit"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -66,6 +67,7 @@ class Branch(Base):
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
     gift_card_months: Mapped[int | None] = mapped_column(SmallInteger)
+    refund_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

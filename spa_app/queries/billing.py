@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from spa_app.extensions import db
@@ -16,7 +16,9 @@ from spa_app.models import (
     CustomerTreatment,
     Invoice,
     InvoiceLine,
+    JournalEntry,
     Payment,
+    Payout,
     Service,
     TreatmentEntry,
     User,
@@ -57,11 +59,35 @@ class PaymentView:
     reference: str
     taken_at: dt.datetime
     taken_by: str | None
+    is_settlement: bool  # no money: a credit note settled what was still to be paid
 
     @property
     def change_amount(self) -> int:
         """What was given back, in minor units."""
         return self.tendered_amount - self.amount
+
+
+@dataclass(frozen=True)
+class NoteView:
+    """A credit note that gives back an invoice, or a part of it."""
+
+    id: int
+    number: str
+    status: str
+    total_amount: int
+    reason: str
+    issued_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class PayoutView:
+    """What was handed out for a credit note."""
+
+    method: str
+    amount: int
+    reference: str
+    given_at: dt.datetime
+    given_by: str | None
 
 
 @dataclass(frozen=True)
@@ -111,14 +137,17 @@ class InvoiceView:
     vat_amount: int
     paid_amount: int
     due_amount: int
+    credited_amount: int
     is_credited: bool
+    is_refund: bool  # of an invoice; a card's is taken back on the card
     corrects: tuple[int, str] | None
-    corrected_by: tuple[int, str] | None
+    notes: tuple[NoteView, ...]
     reason: str
     issued_at: dt.datetime
     issued_by: str | None
     lines: tuple[LineView, ...]
     payments: tuple[PaymentView, ...]
+    payouts: tuple[PayoutView, ...]
     slip: tuple[SlipLine, ...]
 
     @property
@@ -130,6 +159,17 @@ class InvoiceView:
     def is_voidable(self) -> bool:
         """Whether it is an unpaid sale of its own; a visit's invoice goes with the visit's completion instead."""
         return self.kind == "invoice" and self.status == "open" and self.booking_id is None
+
+    @property
+    def is_refundable(self) -> bool:
+        """Whether money was paid for it that has not come back."""
+        live = self.kind == "invoice" and self.status != "void" and not self.is_credited
+        return live and self.paid_amount > 0
+
+    @property
+    def is_withdrawable(self) -> bool:
+        """Whether it is a refund that still stands, and of which nothing was handed out."""
+        return self.is_refund and self.status != "void" and not self.payouts
 
 
 @dataclass(frozen=True)
@@ -192,20 +232,23 @@ def find_invoice_branch(invoice_id: int, *, branch_ids: Collection[int]) -> int 
 
 
 def get_invoice(invoice_id: int) -> InvoiceView:
-    """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Five statements at most."""
-    corrects, note = aliased(Invoice), aliased(Invoice)
+    """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Six statements at most."""
+    corrects = aliased(Invoice)
+    refunded = select(JournalEntry.id).where(
+        JournalEntry.invoice_id == Invoice.id, JournalEntry.event == "invoice_refunded"
+    )
     row = db.session.execute(
-        select(Invoice, Customer, Branch, Booking.starts_at, User.full_name, corrects.number, note.id, note.number)
+        select(Invoice, Customer, Branch, Booking.starts_at, User.full_name, corrects.number, exists(refunded))
         .join(Customer, Customer.id == Invoice.customer_id)
         .join(Branch, Branch.id == Invoice.branch_id)
         .outerjoin(Booking, Booking.id == Invoice.booking_id)
         .outerjoin(User, User.id == Invoice.created_by_id)
         .outerjoin(corrects, corrects.id == Invoice.corrects_id)
-        .outerjoin(note, note.corrects_id == Invoice.id)
         .where(Invoice.id == invoice_id)
         .execution_options(populate_existing=True)
     ).one()
-    invoice, customer, branch, visit_at, issued_by, corrects_number, note_id, note_number = row
+    invoice, customer, branch, visit_at, issued_by, corrects_number, is_refund = row
+    is_note = invoice.kind == "credit_note"
     return InvoiceView(
         id=invoice.id,
         number=invoice.number,
@@ -224,14 +267,17 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         vat_amount=invoice.vat_amount,
         paid_amount=invoice.paid_amount,
         due_amount=invoice.due_amount,
+        credited_amount=invoice.credited_amount,
         is_credited=invoice.is_credited,
+        is_refund=is_refund,
         corrects=(invoice.corrects_id, corrects_number) if invoice.corrects_id else None,
-        corrected_by=(note_id, note_number) if note_id else None,
+        notes=() if is_note else _notes(invoice_id),
         reason=invoice.reason,
         issued_at=invoice.issued_at,
         issued_by=issued_by,
         lines=_lines(invoice_id),
         payments=_payments(invoice_id),
+        payouts=_payouts(invoice_id) if is_note else (),
         slip=_punched(invoice.booking_id) if invoice.booking_id else _sold(invoice_id),
     )
 
@@ -383,9 +429,27 @@ def _payments(invoice_id: int) -> tuple[PaymentView, ...]:
             payment.reference,
             payment.taken_at,
             taken_by,
+            payment.credit_note_id is not None,
         )
         for payment, taken_by in rows
     )
+
+
+def _notes(invoice_id: int) -> tuple[NoteView, ...]:
+    query = select(
+        Invoice.id, Invoice.number, Invoice.status, Invoice.total_amount, Invoice.reason, Invoice.issued_at
+    ).where(Invoice.corrects_id == invoice_id)
+    return tuple(NoteView(*row) for row in db.session.execute(query.order_by(Invoice.id)))
+
+
+def _payouts(note_id: int) -> tuple[PayoutView, ...]:
+    rows = db.session.execute(
+        select(Payout.method, Payout.amount, Payout.reference, Payout.given_at, User.full_name)
+        .outerjoin(User, User.id == Payout.actor_id)
+        .where(Payout.invoice_id == note_id)
+        .order_by(Payout.id)
+    )
+    return tuple(PayoutView(*row) for row in rows)
 
 
 def _punched(booking_id: int) -> tuple[SlipLine, ...]:

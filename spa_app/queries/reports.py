@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Date, Select, case, cast, func, select
+from sqlalchemy import Date, Select, Subquery, case, cast, func, select, union_all
 
 from spa_app import clock
 from spa_app.extensions import db
@@ -23,6 +23,7 @@ from spa_app.models import (
     JournalEntry,
     JournalLine,
     Payment,
+    Payout,
     Service,
     Staff,
     TreatmentEntry,
@@ -39,7 +40,7 @@ PER_PAGE = 100
 
 @dataclass
 class Day:
-    """What a day brought: ``takings`` by method, ``sessions`` punched or forfeited less those given back."""
+    """What a day brought: ``takings`` by method less what went back, ``sessions`` punched or forfeited likewise."""
 
     on: dt.date
     takings: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -49,7 +50,7 @@ class Day:
 
     @property
     def taken_amount(self) -> int:
-        """Money that came in, by any method."""
+        """Money that came in, by any method, less what went back."""
         return sum(self.takings[method] for method in MONEY_METHODS)
 
     @property
@@ -85,7 +86,7 @@ class Table:
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A payment behind the takings."""
+    """A payment behind the takings, or below zero what was handed out for a credit note (``number``)."""
 
     taken_at: dt.datetime
     invoice_id: int
@@ -133,15 +134,9 @@ class OwedRow:
 def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -> Daily:
     """Takings and sessions per day, and what is owed now. Four statements."""
     days = {on: Day(on) for on in (first + dt.timedelta(days=n) for n in range((last - first).days + 1))}
+    moved = _moved(branch_id, first, last)
     for on, method, amount in db.session.execute(
-        select(JournalEntry.posted_on, Payment.method, func.sum(Payment.amount))
-        .join(Payment, Payment.id == JournalEntry.payment_id)
-        .where(
-            JournalEntry.branch_id == branch_id,
-            JournalEntry.posted_on.between(first, last),
-            JournalEntry.event == "payment_taken",
-        )
-        .group_by(JournalEntry.posted_on, Payment.method)
+        select(moved.c.posted_on, moved.c.method, func.sum(moved.c.amount)).group_by(moved.c.posted_on, moved.c.method)
     ):
         days[on].takings[method] = int(amount)
     for on, code, amount in db.session.execute(
@@ -172,37 +167,29 @@ def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -
 
 
 def list_payments(branch_id: int, *, first: dt.date, last: dt.date, method: str = "", page: int | None = None) -> Table:
-    """The payments of these days, newest first; all of them without a ``page``. Two statements."""
-    chosen = (
-        select()
-        .select_from(JournalEntry)
-        .join(Payment, Payment.id == JournalEntry.payment_id)
-        .where(
-            JournalEntry.branch_id == branch_id,
-            JournalEntry.posted_on.between(first, last),
-            JournalEntry.event == "payment_taken",
-            *([Payment.method == method] if method else []),
-        )
-    )
+    """The payments and payouts of these days, newest first; all of them without a ``page``. Two statements."""
+    moved = _moved(branch_id, first, last)
+    chosen = [moved.c.method == method] if method else []
     total, amount = db.session.execute(
-        chosen.add_columns(func.count(), func.coalesce(func.sum(Payment.amount), 0))
+        select(func.count(), func.coalesce(func.sum(moved.c.amount), 0)).where(*chosen)
     ).one()
     rows = (
-        chosen.join(Invoice, Invoice.id == Payment.invoice_id)
-        .join(Customer, Customer.id == Invoice.customer_id)
-        .outerjoin(User, User.id == Payment.actor_id)
-        .add_columns(
-            Payment.taken_at,
+        select(
+            moved.c.at,
             Invoice.id,
             Invoice.number,
             Customer.id,
             Customer.full_name,
-            Payment.method,
-            Payment.amount,
-            Payment.reference,
+            moved.c.method,
+            moved.c.amount,
+            moved.c.reference,
             User.full_name,
         )
-        .order_by(Payment.taken_at.desc(), Payment.id.desc())
+        .join(Invoice, Invoice.id == moved.c.invoice_id)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .outerjoin(User, User.id == moved.c.actor_id)
+        .where(*chosen)
+        .order_by(moved.c.at.desc(), moved.c.entry_id.desc())
     )
     return Table([PaymentRow(*row) for row in _paged(rows, page)], total, int(amount))
 
@@ -265,6 +252,40 @@ def list_owed(branch_id: int, *, timezone: str, page: int | None = None) -> Tabl
         sums.cards,
         int(sums.amount),
     )
+
+
+def _moved(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
+    """What was paid, and below zero what was handed out, by the day of its posting."""
+    bounds = (JournalEntry.branch_id == branch_id, JournalEntry.posted_on.between(first, last))
+    paid = (
+        select(
+            JournalEntry.posted_on,
+            JournalEntry.id.label("entry_id"),
+            Payment.invoice_id,
+            Payment.method,
+            Payment.amount,
+            Payment.reference,
+            Payment.taken_at.label("at"),
+            Payment.actor_id,
+        )
+        .join(Payment, Payment.id == JournalEntry.payment_id)
+        .where(*bounds, JournalEntry.event == "payment_taken")
+    )
+    back = (
+        select(
+            JournalEntry.posted_on,
+            JournalEntry.id,
+            Payout.invoice_id,
+            Payout.method,
+            -Payout.amount,
+            Payout.reference,
+            Payout.given_at,
+            Payout.actor_id,
+        )
+        .join(Payout, Payout.entry_id == JournalEntry.id)
+        .where(*bounds)
+    )
+    return union_all(paid, back).subquery("moved")
 
 
 _UNUSED = CustomerTreatment.total_sessions - CustomerTreatment.used_sessions - CustomerTreatment.expired_sessions

@@ -95,8 +95,9 @@ def check_policies(values: dict[str, Any]) -> None:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
     if values["gift_card_months"] is not None and not 1 <= values["gift_card_months"] <= MOST_GIFT_CARD_MONTHS:
         raise InvalidError("months_invalid", N_("Give 1 to 120 months."), field="gift_card_months")
-    if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
-        raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
+    for name in ("waiver_limit_amount", "refund_limit_amount"):
+        if not 0 <= (values[name] or 0) <= BIGGEST_AMOUNT:
+            raise InvalidError("limit_invalid", N_("This amount is not possible."), field=name)
 
 
 def set_about(

@@ -65,7 +65,7 @@ MOVES = (
         "customer_id",
         state="(SELECT max(e.id) FROM treatment_entries e WHERE e.treatment_id = t.id)",
     ),
-    Move("invoices", "customer_id", state="concat_ws(' ', t.status, t.paid_amount, t.is_credited)"),
+    Move("invoices", "customer_id", state="concat_ws(' ', t.status, t.paid_amount, t.credited_amount)"),
     Move(
         "gift_cards",
         "customer_id",

@@ -1,4 +1,4 @@
-"""Payments for issued invoices: the only place that writes them. Rules: 1-product, *Money*."""
+"""Payments for issued invoices; what a credit note settles, ``billing.crediting`` writes. Rules: 1-product, *Money*."""
 
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment

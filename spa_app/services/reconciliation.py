@@ -144,7 +144,40 @@ CHECKS: dict[str, tuple[str, str]] = {
             FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id AND l.account_id = 2130
             WHERE e.event = 'credit_paid_out' GROUP BY e.invoice_id
         ) l ON l.invoice_id = n.id
-        WHERE n.treatment_id IS NOT NULL AND coalesce(p.amount, 0) <> coalesce(l.amount, 0)
+        WHERE n.kind = 'credit_note' AND coalesce(p.amount, 0) <> coalesce(l.amount, 0)
+        """,
+    ),
+    # Until refunds of a part, what was not paid was written off with a whole invoice, and counts as not credited.
+    "invoice_credited": (
+        "invoice {id}: {stored} is stored as credited, its credit notes say {computed}",
+        """
+        SELECT i.id, i.credited_amount AS stored, coalesce(n.amount, 0) AS computed
+        FROM invoices i
+        LEFT JOIN (SELECT corrects_id, -sum(total_amount) AS amount FROM invoices WHERE status <> 'void'
+                   GROUP BY corrects_id) n ON n.corrects_id = i.id
+        WHERE i.kind = 'invoice' AND i.credited_amount <> coalesce(n.amount, 0)
+          AND NOT (i.is_credited AND i.credited_amount = i.paid_amount AND n.amount = i.total_amount)
+        """,
+    ),
+    "lines_credited": (
+        "invoice line {id}: {stored} was sold, of which {computed} came back",
+        """
+        SELECT l.id, concat_ws('/', l.amount, l.vat_amount) AS stored, concat_ws('/', b.amount, b.vat) AS computed
+        FROM invoice_lines l
+        JOIN (SELECT b.corrects_id, -sum(b.amount) AS amount, -sum(b.vat_amount) AS vat
+              FROM invoice_lines b JOIN invoices n ON n.id = b.invoice_id AND n.status <> 'void'
+              WHERE b.corrects_id IS NOT NULL GROUP BY b.corrects_id) b ON b.corrects_id = l.id
+        WHERE b.amount * sign(l.amount) NOT BETWEEN 0 AND abs(l.amount)
+           OR b.vat * sign(l.amount) NOT BETWEEN 0 AND abs(l.vat_amount)
+           OR (b.amount = l.amount) > (b.vat = l.vat_amount)
+        """,
+    ),
+    "payments_returned": (
+        "payment {id}: it brought {stored}, of which {computed} went back",
+        """
+        SELECT p.id, p.amount AS stored, sum(o.amount) AS computed
+        FROM payments p JOIN payouts o ON o.payment_id = p.id
+        GROUP BY p.id HAVING sum(o.amount) > p.amount
         """,
     ),
     "journal_balance": (
@@ -175,7 +208,8 @@ CHECKS: dict[str, tuple[str, str]] = {
         FROM (
             SELECT i.id, CASE WHEN i.status = 'void' THEN 0
                               WHEN i.treatment_id IS NOT NULL THEN 0
-                              WHEN i.kind = 'credit_note' THEN o.paid_amount - o.total_amount
+                              WHEN i.kind = 'credit_note' AND o.is_credited THEN o.paid_amount - o.total_amount
+                              WHEN i.kind = 'credit_note' THEN 0
                               ELSE i.total_amount - i.paid_amount END AS due
             FROM invoices i LEFT JOIN invoices o ON o.id = i.corrects_id
         ) i
@@ -255,15 +289,20 @@ CHECKS: dict[str, tuple[str, str]] = {
             ELSE coalesce(e.holds, 0) = 0 AND coalesce(e.punches, 0) <= 1 END
         """,
     ),
+    # One that was refunded whole still bills its visit.
     "visit_invoice": (
         "booking {id}: completed with {stored} services to pay, but {computed} live invoices",
         """
-        SELECT b.id, count(DISTINCT i.id) AS stored, count(DISTINCT v.id) AS computed
+        SELECT b.id, count(DISTINCT i.id) AS stored, count(DISTINCT v.id) FILTER (WHERE NOT v.is_credited) AS computed
         FROM bookings b
         JOIN booking_items i ON i.booking_id = b.id AND i.treatment_id IS NULL AND i.cancelled_at IS NULL
-        LEFT JOIN invoices v ON v.booking_id = b.id AND v.kind = 'invoice' AND v.status <> 'void' AND NOT v.is_credited
+        LEFT JOIN invoices v ON v.booking_id = b.id AND v.kind = 'invoice' AND v.status <> 'void'
+            AND (NOT v.is_credited OR EXISTS (
+                SELECT FROM invoices n JOIN journal_entries e ON e.invoice_id = n.id
+                WHERE n.corrects_id = v.id AND e.event = 'invoice_refunded'))
         WHERE b.status = 'completed'
-        GROUP BY b.id HAVING count(DISTINCT v.id) <> 1
+        GROUP BY b.id
+        HAVING count(DISTINCT v.id) = 0 OR count(DISTINCT v.id) FILTER (WHERE NOT v.is_credited) > 1
         """,
     ),
     "waitlist_booked": (
@@ -308,8 +347,15 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 
-# what FIXES write anew
-CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit", "gift_card_balance")
+CACHES = (
+    "card_counters",
+    "card_amounts",
+    "card_status",
+    "invoice_sums",
+    "invoice_credited",
+    "store_credit",
+    "gift_card_balance",
+)  # what FIXES write anew
 FIXES = (
     f"""
     UPDATE customer_treatments c
@@ -331,6 +377,14 @@ FIXES = (
     FROM (SELECT i.id, coalesce(sum(p.amount), 0) AS paid
           FROM invoices i LEFT JOIN payments p ON p.invoice_id = i.id GROUP BY i.id) p
     WHERE p.id = i.id AND i.kind = 'invoice' AND i.status <> 'void' AND i.paid_amount <> p.paid
+    """,
+    """
+    UPDATE invoices i
+    SET credited_amount = n.amount, is_credited = n.amount = i.total_amount
+    FROM (SELECT i.id, coalesce(-sum(n.total_amount), 0) AS amount
+          FROM invoices i LEFT JOIN invoices n ON n.corrects_id = i.id AND n.status <> 'void' GROUP BY i.id) n
+    WHERE n.id = i.id AND i.kind = 'invoice' AND i.credited_amount <> n.amount
+      AND NOT (i.is_credited AND i.credited_amount = i.paid_amount AND n.amount = i.total_amount)
     """,
     f"""
     UPDATE customers c SET credit_amount = coalesce(l.amount, 0)

@@ -63,6 +63,13 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_invoices_paid": lambda: ConflictError(
         "overpaid", N_("That is more than is left to pay. Somebody may just have taken a payment."), field="amount"
     ),
+    **dict.fromkeys(
+        ("ck_invoices_credited", "tr_invoices_credited", "tr_invoice_lines_back", "tr_payouts_paid_back"),
+        lambda: ConflictError(
+            "refund_changed",
+            N_("Somebody has just refunded a part of this invoice. Nothing was given back twice: look at it again."),
+        ),
+    ),
     "ck_deposits_balance_not_negative": lambda: ConflictError(
         "no_deposit", N_("The deposit no longer covers this."), field="amount"
     ),

@@ -34,6 +34,7 @@ from spa_app.web.deposits import routes as deposits
 from spa_app.web.gift_cards import routes as gift_cards
 from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
 from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
+from spa_app.web.invoices import refunds as _refunds  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.invoices import transfers as _transfers  # noqa: F401 - its routes
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes

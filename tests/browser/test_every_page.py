@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
-from spa_app.services import billing, bookings, rosters, shift_templates
+from spa_app.services import billing, bookings, payments, refunds, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
@@ -26,7 +26,7 @@ from tests.factories import (
     set_policy,
     tomorrow_at,
 )
-from tests.services.checks import execute
+from tests.services.checks import execute, invoice_of
 
 pytestmark = pytest.mark.browser
 THEMES = ("light", "dark")
@@ -42,6 +42,11 @@ def pages(spa: Spa) -> list[str]:
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
     gift_card = make_gift_card(spa, receiver_name="Hồng")
+    refunded = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    payments.take_payment(refunded, method="card", amount=1_000_000, reference="A 17", actor=SYSTEM)
+    note = refunds.refund_invoice(refunded, reason="by mistake", reference="R 17", actor=SYSTEM)
+    partly = invoice_of(make_booking(spa, ItemRequest(spa.consultation), status="completed"))
+    payments.take_payment(partly, method="card", amount=100_000, reference="A 18", actor=SYSTEM)
     planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
@@ -89,6 +94,10 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/refund",
+        f"/invoices/{refunded}",
+        f"/invoices/{partly}/refund",
+        f"/invoices/{note}",
         f"/invoices/{unpaid}/a4",
         f"/invoices/{unpaid}/transfer",
         f"/bookings/{held}/deposits",

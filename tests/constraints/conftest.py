@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from spa_app.models import (
     CustomerFile,
     CustomerLink,
     Invoice,
+    InvoiceLine,
     JobRun,
     RecordAccess,
     TreatmentNote,
@@ -91,6 +93,7 @@ def fill() -> None:
         invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    _refunds(spa, now - dt.timedelta(hours=18))
     for _ in range(2):
         papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
@@ -109,6 +112,19 @@ def fill() -> None:
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
         )
+
+
+def _refunds(spa: factories.Spa, starts_at: dt.datetime) -> None:
+    """A facial of 450,000, 400,000 of it paid: of 100,000 half settles the rest, half is cash; 300,000 is credit."""
+    visit = factories.make_booking(spa, starts_at=starts_at, status="completed")
+    with atomic() as session:
+        invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == visit))
+        line = session.scalar(db.select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice))
+    give_back = partial(refunds.refund_invoice, invoice, reason="x", actor=spa.manager)
+    payments.take_payment(invoice, method="cash", amount=100_000, actor=spa.manager)
+    payments.take_payment(invoice, method="cash", amount=300_000, actor=spa.manager)
+    give_back(lines={line: refunds.Wish(100_000)})
+    give_back(lines={line: refunds.Wish(300_000)}, to="store_credit")
 
 
 def _records(spa: factories.Spa) -> None:

@@ -68,6 +68,7 @@ BREAKING_UPDATES = {
     "ck_gift_cards_code": "gift_cards SET code = 'ABCD-EFGH-JKL'",
     "ck_gift_cards_expired": "gift_cards SET expired_amount = -1",
     "ck_gift_cards_initial": "gift_cards SET initial_amount = 0",
+    "ck_branches_refund_limit": "branches SET refund_limit_amount = -1",
     "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
     "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
     "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
@@ -123,6 +124,8 @@ BREAKING_UPDATES = {
     "ck_invoices_paid": "invoices SET paid_amount = total_amount + 1 WHERE kind = 'invoice'",
     "ck_invoices_status": "invoices SET status = 'x' WHERE status = 'open'",
     "ck_invoices_status_follows_payments": "invoices SET status = 'paid' WHERE status = 'open'",
+    "ck_invoices_credited": "invoices SET credited_amount = paid_amount + 1 WHERE kind = 'invoice'",
+    "ck_invoices_wholly_credited": "invoices SET is_credited = true WHERE status = 'open'",
     "ck_invoices_void": "invoices SET status = 'void' WHERE status = 'open'",
     "ck_job_runs_job": "job_runs SET job = 'x'",
     "ck_journal_entries_event": "journal_entries SET event = 'x'",
@@ -132,6 +135,7 @@ BREAKING_UPDATES = {
     "ck_payments_amount": "payments SET amount = 0",
     "ck_payments_method": "payments SET method = 'x'",
     "ck_payments_reference": "payments SET method = 'card', reference = ''",
+    "ck_payments_settlement": ("payments SET credit_note_id = (SELECT min(id) FROM invoices) WHERE method = 'cash'"),
     "ck_payments_tendered": "payments SET tendered_amount = amount - 1",
     "ck_payouts_amount": "payouts SET amount = 0",
     "ck_payouts_method": "payouts SET method = 'x'",
@@ -230,13 +234,9 @@ BREAKING_UPDATES = {
     "uq_invoice_lines_invoice_id_position": (
         "invoice_lines SET invoice_id = (SELECT min(id) FROM invoices), position = 1"
     ),
-    "uq_invoices_corrects_id": (
-        "invoices SET kind = 'credit_note', total_amount = -1, corrects_id = (SELECT min(id) FROM invoices)"
-    ),
     "uq_invoices_live_booking": "invoices SET booking_id = (SELECT min(id) FROM bookings) WHERE kind = 'invoice'",
     "uq_invoices_number": "invoices SET number = 'same'",
     "uq_job_runs_job_branch_id_run_for": "job_runs SET run_for = '2026-01-01'",
-    "uq_payouts_invoice_id": "payouts SET invoice_id = (SELECT min(id) FROM invoices)",
     "uq_plan_items_plan_id_service_id": "plan_items SET plan_id = (SELECT min(id) FROM plans), service_id = NULL",
     "uq_plans_name": "plans SET name = 'same'",
     "uq_promotion_uses_live": "promotion_uses SET invoice_id = (SELECT min(id) FROM invoices)",
@@ -400,6 +400,65 @@ BREAKING_STATEMENTS = {
         (
             "INSERT INTO payments (invoice_id, branch_id, method, amount, tendered_amount)"
             " SELECT min(id), min(branch_id), 'cash', 1, 1 FROM invoices",
+        ),
+    ),
+    "tr_invoices_credited": (
+        "tr_invoices_credited",
+        (
+            "INSERT INTO invoices (branch_id, customer_id, kind, number, status, total_amount, vat_amount, corrects_id,"
+            " issued_at) SELECT branch_id, customer_id, 'credit_note', 'X', 'paid', -1, 0, id, now() FROM invoices"
+            " WHERE status = 'paid' AND kind = 'invoice' AND total_amount > 0 LIMIT 1",
+        ),
+    ),
+    "tr_invoices_credited_changed": (
+        "tr_invoices_credited",
+        (
+            "UPDATE invoices SET credited_amount = credited_amount + 1 WHERE paid_amount > credited_amount + 1",
+            "UPDATE invoices SET credited_amount = credited_amount - 1, is_credited = false WHERE credited_amount > 0",
+            "UPDATE invoices SET status = 'void', voided_at = now() WHERE kind = 'credit_note' AND corrects_id > 0"
+            " AND status = 'paid' AND total_amount < 0",
+        ),
+    ),
+    "tr_invoice_lines_back": (
+        "tr_invoice_lines_back",
+        tuple(
+            "INSERT INTO invoice_lines (invoice_id, position, kind, description, quantity, amount, vat_amount,"
+            f" vat_rate_bp, corrects_id) SELECT b.invoice_id, 99, {kind}, 'x', -1, {amount}, {vat}, 0, {line}"
+            " FROM invoice_lines b WHERE b.corrects_id IS NOT NULL ORDER BY b.id DESC LIMIT 1"
+            for kind, amount, vat, line in (
+                ("b.kind", "-99999999", "0", "b.corrects_id"),
+                ("b.kind", "99999999", "0", "b.corrects_id"),
+                ("b.kind", "0", "-99999999", "b.corrects_id"),
+                ("'fee'", "0", "0", "b.corrects_id"),
+                ("b.kind", "0", "0", "b.id"),
+            )
+        ),
+    ),
+    "tr_payouts_paid_back": (
+        "tr_payouts_paid_back",
+        (
+            "INSERT INTO payouts (invoice_id, branch_id, method, amount, entry_id)"
+            " SELECT invoice_id, branch_id, 'cash', 99999999, entry_id FROM payouts LIMIT 1",
+            # Within what the note gives, but out of a payment that brought less, or that was made otherwise.
+            "INSERT INTO payouts (invoice_id, branch_id, method, amount, payment_id, entry_id)"
+            " SELECT n.id, n.branch_id, 'cash', 100001, p.id, (SELECT min(id) FROM journal_entries)"
+            " FROM payments p JOIN invoices n ON n.corrects_id = p.invoice_id AND n.total_amount = -300000"
+            " WHERE p.method = 'cash' AND p.amount = 100000",
+            "INSERT INTO payouts (invoice_id, branch_id, method, amount, reference, payment_id, entry_id)"
+            " SELECT n.id, n.branch_id, 'card', 1, 'x', p.id, (SELECT min(id) FROM journal_entries)"
+            " FROM payments p JOIN invoices n ON n.corrects_id = p.invoice_id AND n.total_amount = -300000"
+            " WHERE p.method = 'cash' AND p.amount = 100000",
+            "INSERT INTO payouts (invoice_id, branch_id, method, amount, entry_id)"
+            " SELECT id, branch_id, 'cash', 1, (SELECT min(id) FROM journal_entries) FROM invoices"
+            " WHERE kind = 'invoice' LIMIT 1",
+        ),
+    ),
+    "tr_payments_paid_back": (
+        "tr_payouts_paid_back",
+        (
+            "INSERT INTO payments (invoice_id, branch_id, method, amount, tendered_amount, credit_note_id)"
+            " SELECT corrects_id, branch_id, 'store_credit', 99999999, 99999999, id FROM invoices"
+            " WHERE corrects_id IS NOT NULL LIMIT 1",
         ),
     ),
     "tr_bookings_version": (

@@ -58,6 +58,11 @@ def busy_spa(spa: Spa) -> Spa:
     payments.take_payment(
         again, method="gift_card", amount=30_000, gift_card_code=gift_card.code, actor=spa.receptionist
     )
+    other = make_booking(spa, starts_at=soon - dt.timedelta(hours=15), status="completed")
+    (in_part,) = db.session.execute(text("SELECT id FROM invoices WHERE booking_id = :id"), {"id": other}).one()
+    payments.take_payment(in_part, method="cash", amount=450_000, actor=SYSTEM)
+    (line,) = db.session.execute(text("SELECT id FROM invoice_lines WHERE invoice_id = :id"), {"id": in_part}).one()
+    refunds.refund_invoice(in_part, lines={line: refunds.Wish(50_000)}, reason="cold room", actor=SYSTEM)
     refunds.refund_card(
         refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
     )
@@ -98,6 +103,12 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ),
         ("DELETE FROM treatment_shares", "card_shares"),
         ("DELETE FROM payouts", "payouts"),
+        (
+            "UPDATE invoices SET credited_amount = credited_amount - 1 WHERE credited_amount > 0 AND NOT is_credited",
+            "invoice_credited",
+        ),
+        ("UPDATE invoice_lines SET amount = amount * 10 WHERE corrects_id > 0", "lines_credited"),
+        ("UPDATE payouts SET amount = amount * 10 WHERE payment_id > 0", "payments_returned"),
         ("DELETE FROM journal_lines WHERE id = (SELECT max(id) FROM journal_lines)", "journal_balance"),
         ("UPDATE invoices SET paid_amount = 1 WHERE status = 'partly_paid'", "invoice_sums"),
         ("UPDATE invoice_lines SET amount = amount + 1 WHERE kind = 'plan'", "invoice_sums"),
@@ -134,6 +145,7 @@ def test_caches_are_written_anew_from_history_and_the_fix_is_audited(busy_spa: S
         "UPDATE customer_treatments SET used_sessions = 0, held_sessions = 0, recognised_amount = 0, status = 'frozen'"
     )
     _force("UPDATE invoices SET paid_amount = 0, status = 'open' WHERE status = 'partly_paid'")
+    _force("UPDATE invoices SET credited_amount = 1 WHERE credited_amount > 0 AND NOT is_credited")
     _force("UPDATE customers SET credit_amount = 0")
     faults = reconciliation.list_faults()
 

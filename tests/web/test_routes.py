@@ -115,8 +115,12 @@ FIELDS = [
     "greeting",
     "expires_on",
     "take_off",
+    "refund_limit_amount",
     "lines-0-service",
     "lines-0-sessions",
+    "lines-0-line_id",
+    "lines-0-amount",
+    "lines-0-quantity",
     "validity",
     "pay-1",
     "from",
@@ -157,6 +161,9 @@ QUERY = [
     "no_show_percent",
     "gift_card_code",
     "due",
+    "lines-0-line_id",
+    "lines-0-amount",
+    "lines-0-quantity",
     "print",
 ]
 

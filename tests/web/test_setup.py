@@ -21,6 +21,7 @@ POLICIES = {
     "no_show_policy": "forfeit",
     "waiver_limit_amount": "100.000",
     "extend_limit_days": "45",
+    "refund_limit_amount": "300.000",
 }
 
 

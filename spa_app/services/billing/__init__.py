@@ -1,9 +1,10 @@
-"""Invoices and credit notes; only the credit notes of refunded cards are written elsewhere, in ``refunds``.
+"""Invoices and credit notes; only the credit notes of refunded cards are written elsewhere, in ``refunds.cards``.
 
 Rules: 1-product, *Money*. Every function joins the caller's transaction or makes its own, and posts to the ledger what
 it did.
 """
 
+from spa_app.services.billing.crediting import count_credit, settle_due, write_credit_note
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
     Line,
@@ -21,6 +22,7 @@ __all__ = [
     "STATUS_WORDS",
     "Line",
     "charge_fee",
+    "count_credit",
     "credit_lines",
     "invoice_visit",
     "issue",
@@ -29,6 +31,8 @@ __all__ = [
     "lock_invoice",
     "next_number",
     "sell_plan",
+    "settle_due",
     "void_sale",
     "withdraw_visit_invoice",
+    "write_credit_note",
 ]

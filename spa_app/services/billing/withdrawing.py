@@ -1,24 +1,16 @@
 """Taking invoices back: void while unpaid, by a credit note once money was taken."""
 
-from dataclasses import replace
-
 from sqlalchemy import select
 
 from spa_app import clock
-from spa_app.errors import N_, WayOut, Word, WrongStateError
+from spa_app.errors import N_, ConflictError, WayOut, Word, WrongStateError
 from spa_app.extensions import db
-from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine, JournalEntry
+from spa_app.models import Branch, CustomerTreatment, Invoice, InvoiceLine, JournalEntry
+from spa_app.queries.invoice_refunds import get_invoice_refund_facts
 from spa_app.services import audit, gift_cards, ledger, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.billing.issuing import (
-    STATUS_WORDS,
-    credit_lines,
-    list_lines,
-    lock_customer,
-    lock_invoice,
-    next_number,
-)
-from spa_app.services.ledger import Account, Posting
+from spa_app.services.billing.crediting import write_credit_note
+from spa_app.services.billing.issuing import STATUS_WORDS, lock_invoice
 from spa_app.services.texts import required_reason
 from spa_app.services.transaction import atomic
 
@@ -56,8 +48,8 @@ def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, acto
     """Take back the invoice of a visit whose completion or cancellation is undone: void it, credit it once paid on.
 
     The caller holds the booking and its cards locked; locks the invoice, its gift cards, then the customer. Crediting
-    is a manager's act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice:
-    does nothing.
+    is a manager's act (:class:`NotAllowedError`); what was paid and not refunded becomes the customer's store credit.
+    No live invoice, or one that is refunded by now: does nothing.
     """
     session = db.session
     invoice_id = session.execute(
@@ -71,6 +63,8 @@ def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, acto
     if invoice_id is None:
         return
     invoice = lock_invoice(invoice_id, actor=actor)
+    if invoice.is_credited:
+        return
     if invoice.paid_amount == 0 and invoice.total_amount > 0:
         _void(invoice, branch=branch, reason=reason, actor=actor)
     elif invoice.total_amount > 0:
@@ -99,64 +93,31 @@ def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> Non
 
 
 def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
-    """Issue the credit note of a whole invoice. What was paid goes to store credit, the rest is no longer owed."""
-    lines = list_lines(invoice.id)
-    gift_cards.cancel_sold(invoice.id, reason=reason, actor=actor)
-    customer = lock_customer(invoice.customer_id)
-    paid, total, vat = invoice.paid_amount, invoice.total_amount, invoice.vat_amount
-    note = Invoice(
-        branch_id=branch.id,
-        customer_id=invoice.customer_id,
-        booking_id=invoice.booking_id,
-        kind="credit_note",
-        number=next_number(branch),
-        status="paid",
-        total_amount=-total,
-        vat_amount=-vat,
-        paid_amount=0,
-        corrects_id=invoice.id,
-        reason=reason,
-        issued_at=clock.now(),
-        created_by_id=actor.user_id,
-    )
-    invoice.is_credited = True
-    customer.credit_amount = Customer.credit_amount + paid
-    db.session.add(note)
-    db.session.flush()
-    db.session.add_all(
-        InvoiceLine(
-            invoice_id=note.id,
-            position=line.position,
-            kind=line.kind,
-            description=line.description,
-            quantity=-line.quantity,
-            amount=-line.amount,
-            vat_amount=-line.vat_amount,
-            vat_rate_bp=line.vat_rate_bp,
-            service_id=line.service_id,
-            booking_item_id=line.booking_item_id,
+    """Credit all that is left of an invoice. What was paid goes to store credit, the rest is no longer owed."""
+    gift_cards.lock_unused(invoice.id)
+    facts = get_invoice_refund_facts(invoice)
+    if facts.due_amount + facts.paid_amount - facts.credited_amount != sum(facts.everything.values()):
+        raise ConflictError(
+            "not_creditable",
+            N_("Invoice %(number)s holds a package in use: it cannot be taken back as a whole."),
+            number=invoice.number,
         )
-        for line in lines
-    )
-    db.session.flush()
-    ledger.post(
-        "invoice_credited",
+    note = write_credit_note(
+        invoice,
+        facts,
+        facts.everything,
+        event="invoice_credited",
         branch=branch,
-        actor=actor,
-        invoice_id=note.id,
         reverses_id=_sale_entries(invoice.id)[0],
-        postings=[
-            *(replace(one, amount=-one.amount) for one in credit_lines(lines)),
-            Posting(Account.STORE_CREDIT, -paid, customer_id=customer.id),
-            Posting(Account.RECEIVABLE, paid - total),
-        ],
+        reason=reason,
+        actor=actor,
     )
     audit.record(
         "invoice_credited",
         entity="invoice",
         entity_id=invoice.id,
         actor=actor,
-        after={"credit_note_id": note.id, "store_credit": paid},
+        after={"credit_note_id": note.id, "store_credit": -note.total_amount - facts.due_amount},
         reason=reason,
     )
 

@@ -116,7 +116,9 @@ def put_back(payment_id: int, *, amount: int, reason: str, actor: Actor) -> Post
     card = db.session.execute(
         select(GiftCard).where(GiftCard.id == gift_card_id).with_for_update().execution_options(populate_existing=True)
     ).scalar_one()
-    if card.status(local_today(card)) in ("cancelled", "expired"):
+    today = local_today(card)
+    # One that is used up may be past its date, too.
+    if card.cancelled_at is not None or (card.expires_on is not None and card.expires_on < today):
         raise ConflictError(
             "gift_card_closed",
             N_("Gift card %(card)s has expired or was taken back: nothing can be put onto it."),

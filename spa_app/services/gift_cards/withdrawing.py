@@ -1,5 +1,7 @@
 """Gift cards whose sale is taken back: void while unpaid, by a credit note once money was taken."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from spa_app import clock
@@ -13,21 +15,34 @@ from spa_app.services.ledger import Account, Posting
 
 
 def cancel_sold(invoice_id: int, *, reason: str, actor: Actor) -> None:
-    """Cancel the cards that an invoice sold, which is being voided or credited as a whole; the caller posts that.
+    """Cancel the cards that an invoice sold, which is being voided; the caller posts that.
 
-    The caller holds the invoice locked. Locks the cards by id. Raises :class:`ConflictError` where one was used, has
-    expired or was changed since.
+    Locks and raises as :func:`lock_unused` does.
     """
-    cards = db.session.execute(
-        select(GiftCard)
-        .where(GiftCard.invoice_line_id.in_(select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice_id)))
-        .order_by(GiftCard.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalars()
-    for card in cards.all():
-        require_unused(card)
+    for card in lock_unused(invoice_id):
         _cancel(card, reason=reason, actor=actor)
+
+
+def lock_unused(invoice_id: int) -> Sequence[GiftCard]:
+    """Lock the cards that an invoice sold, by id, and return them.
+
+    The caller holds the invoice locked. Raises :class:`ConflictError` where one was used, has expired or was changed
+    since it was sold.
+    """
+    cards = (
+        db.session.execute(
+            select(GiftCard)
+            .where(GiftCard.invoice_line_id.in_(select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice_id)))
+            .order_by(GiftCard.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        .scalars()
+        .all()
+    )
+    for card in cards:
+        require_unused(card)
+    return cards
 
 
 def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Posting:
@@ -44,7 +59,8 @@ def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Postin
     ).scalar()
     if card is None:
         raise NotFoundError("gift_card_missing", N_("There is no such gift card."))
-    require_paid(card)
+    if amount != card.balance_amount:  # whole, it may go back with a sale that was never wholly paid
+        require_paid(card)
     if not 0 < amount <= card.balance_amount:
         raise ConflictError(
             "gift_card_spent",

@@ -73,7 +73,7 @@ def index() -> ResponseReturnValue:
 def show(invoice_id: int) -> ResponseReturnValue:
     """An invoice, with a form for what is left to pay. In the side panel it is the checkout."""
     enter(invoice_id)
-    return _page(invoice_id)
+    return show_invoice(invoice_id)
 
 
 @bp.get("/bookings/<int:booking_id>/slip")
@@ -94,7 +94,7 @@ def pay(invoice_id: int) -> ResponseReturnValue:
     enter(invoice_id)
     form = PaymentForm()
     if not form.validate():
-        return _page(invoice_id, 422, payment=form)
+        return show_invoice(invoice_id, 422, payment=form)
     cash = form.method.data == "cash"
     try:
         payment_id = run_once(
@@ -113,7 +113,7 @@ def pay(invoice_id: int) -> ResponseReturnValue:
         errors.add_to_form(form, error)
         if error.code == "gift_card_too_small" and "balance" in error.params:
             form.set_amount(error.params["balance"].amount)
-        return _page(invoice_id, errors.status_of(error), payment=form)
+        return show_invoice(invoice_id, errors.status_of(error), payment=form)
     invoice = queries.get_invoice(invoice_id)
     taken = next(payment for payment in invoice.payments if payment.id == payment_id)
     words = [_("%(amount)s taken: %(method)s.", amount=money(taken.amount), method=METHODS[taken.method])]
@@ -131,7 +131,7 @@ def void(invoice_id: int) -> ResponseReturnValue:
     enter(invoice_id)
     form = VoidForm()
     if not form.validate():
-        return _page(invoice_id, 422, voiding=form)
+        return show_invoice(invoice_id, 422, voiding=form)
     try:
         run_once(
             "void_sale",
@@ -139,7 +139,7 @@ def void(invoice_id: int) -> ResponseReturnValue:
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
-        return _page(invoice_id, errors.status_of(error), voiding=form)
+        return show_invoice(invoice_id, errors.status_of(error), voiding=form)
     return _done(invoice_id, _("The sale is void, and its cards are taken back."))
 
 
@@ -150,12 +150,18 @@ def _done(invoice_id: int, message: str) -> ResponseReturnValue:
         return redirect(url_for("invoices.show", invoice_id=invoice_id))
     announce(message)
     refresh("bookings-changed")
-    return _page(invoice_id)
+    return show_invoice(invoice_id)
 
 
-def _page(
-    invoice_id: int, status: int = 200, *, payment: PaymentForm | None = None, voiding: VoidForm | None = None
+def show_invoice(
+    invoice_id: int,
+    status: int = 200,
+    *,
+    payment: PaymentForm | None = None,
+    voiding: VoidForm | None = None,
+    withdrawing: VoidForm | None = None,
 ) -> ResponseReturnValue:
+    """The page of an invoice, or its checkout in the side panel, with the forms as they were refused."""
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
@@ -172,6 +178,8 @@ def _page(
         gift_cards=list_sold(invoice_id, today=local_today()) if invoice.sells_gift_cards else (),
         form=payment,
         voiding=voiding or VoidForm(formdata=None),
+        withdrawing=withdrawing or VoidForm(formdata=None),
+        is_manager=current_actor().is_manager,
         methods=METHODS,
         method_icons=METHOD_ICONS,
         plain=plain_amount,

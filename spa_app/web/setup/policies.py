@@ -54,6 +54,7 @@ class PoliciesForm(Form):
         _l("The desk may extend a card by so many days in all"),
         [InputRequired(), NumberRange(0, branches.LONGEST_EXTENSION)],
     )
+    refund_limit_amount = AmountField(_l("The desk may refund of one invoice up to"), render_kw=_AMOUNT)
 
     gift_card_months = IntegerField(
         _l("Gift cards can be used for so many months"),
@@ -72,6 +73,7 @@ class PoliciesForm(Form):
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
             "gift_card_months": self.gift_card_months.data,
+            "refund_limit_amount": self.refund_limit_amount.data or 0,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data
@@ -140,4 +142,5 @@ def _words(form: PoliciesForm) -> dict[str, Any] | None:
         "price": EXAMPLE_PRICE,
         "waiver_limit": values["waiver_limit_amount"],
         "extend_limit": values["extend_limit_days"] or 0,
+        "refund_limit": values["refund_limit_amount"],
     }

@@ -1,8 +1,6 @@
 """Giving back what is left of a card: as store credit, as money, or toward another plan. Rules: 1-product, *Money*.
 
-What comes back is always credited first, by a credit note; from there it settles what is still to be paid on the sale,
-is handed out, or pays for the other plan. So never more comes back than was paid. Locks: the card → the invoice that
-sold it → the customer → the invoice counter.
+Locks: the card → the invoice that sold it → the customer → the invoice counter.
 """
 
 from sqlalchemy import select
@@ -17,7 +15,6 @@ from spa_app.models import (
     Invoice,
     InvoiceLine,
     JournalEntry,
-    Payout,
     Plan,
     Service,
     TreatmentEntry,
@@ -27,9 +24,11 @@ from spa_app.money import Money
 from spa_app.queries.refunds import get_refund_facts
 from spa_app.services import audit, ledger, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.billing import lock_customer, lock_invoice, next_number, sell_plan
-from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
+from spa_app.services.billing import count_credit, lock_customer, lock_invoice, next_number, sell_plan, settle_due
+from spa_app.services.ledger import Account, Posting
 from spa_app.services.payments import REFERENCE_LENGTH, take_payment
+from spa_app.services.refunds.paying_out import pay_out
+from spa_app.services.refunds.withdrawing import take_credit_back
 from spa_app.services.texts import clean_text, required_reason
 from spa_app.services.transaction import atomic
 
@@ -66,7 +65,7 @@ def refund_card(
         card = treatments.lock_card(treatment_id, actor=actor)
         note, refund = _refund(card, basis, fee_amount, shown_amount, reason=reason, actor=actor)
         if note is not None and refund.rest_amount and pay_by != "store_credit":
-            _pay_out(note, refund.rest_amount, pay_by, reference, actor=actor)
+            pay_out(note, refund.rest_amount, pay_by, reference=reference, actor=actor)
         return card.id
 
 
@@ -119,29 +118,11 @@ def withdraw_refund(treatment_id: int, *, reason: str, actor: Actor) -> int:
             raise ConflictError(
                 "no_refund", N_("There is no refund of card %(card)s to take back."), card=treatments.label(card)
             )
+        sale = _lock_sale(card, actor=actor)
         note = lock_invoice(posted.invoice_id, actor=actor)
-        customer = lock_customer(note.customer_id)
-        if session.scalar(select(Payout.id).where(Payout.invoice_id == note.id)):
-            raise ConflictError(
-                "refund_paid_out",
-                N_("The money of refund %(number)s was handed out, so it cannot be taken back."),
-                ways_out=(treatments.sell_plan_way(card.customer_id),),
-                number=note.number,
-            )
-        credit = -note.total_amount
-        if customer.credit_amount < credit:
-            raise ConflictError(
-                "refund_spent",
-                N_("Of the credit of refund %(number)s, %(spent)s is spent, so it cannot be taken back."),
-                ways_out=(treatments.sell_plan_way(card.customer_id),),
-                number=note.number,
-                spent=Money(credit - customer.credit_amount),
-            )
-        customer.credit_amount = Customer.credit_amount - credit
-        note.status = "void"
-        note.voided_at = clock.now()
-        branch = session.get_one(Branch, card.branch_id)
-        ledger.reverse("refund_withdrawn", entry_id=posted.id, branch=branch, actor=actor, invoice_id=note.id)
+        credit = take_credit_back(
+            note, sale, entry_id=posted.id, ways_out=(treatments.sell_plan_way(card.customer_id),), actor=actor
+        )
         _reopen(card, entry, note_id=note.id, credit=credit, reason=reason, actor=actor)
         return card.id
 
@@ -168,9 +149,7 @@ def _refund(
     treatments.require_refundable(card)
     if basis not in BASES:
         raise InvalidError("basis_unknown", N_("Choose how the used sessions count."), field="basis")
-    sale_id = db.session.scalar(select(InvoiceLine.invoice_id).where(InvoiceLine.id == card.invoice_line_id))
-    if sale_id is not None:
-        lock_invoice(sale_id, actor=actor)
+    sale = _lock_sale(card, actor=actor)
     facts = get_refund_facts(card)
     if basis == "list_price" and facts.list_price is None:
         raise InvalidError("no_list_price", N_("A card for any service has no list price."), field="basis")
@@ -192,9 +171,14 @@ def _refund(
     entry_id = treatments.take_back_rest(card, actor=actor, reason=reason)
     note = None
     if refund.gross_amount:
-        note = _credit(card, sale_id, refund, entry_id, rate=facts.vat_rate_bp, reason=reason, actor=actor)
-        if sale_id is not None and refund.due_part:
-            take_payment(sale_id, method="store_credit", amount=refund.due_part, actor=actor)
+        note = _credit(
+            card, sale.id if sale else None, refund, entry_id, rate=facts.vat_rate_bp, reason=reason, actor=actor
+        )
+        if sale is not None and refund.due_part:
+            branch = db.session.get_one(Branch, sale.branch_id)
+            settle_due(sale, refund.due_part, note=note, branch=branch, actor=actor)
+        if sale is not None:
+            count_credit(sale, refund.credit_amount)
     audit.record(
         "card_refunded",
         entity="treatment",
@@ -213,6 +197,12 @@ def _refund(
         reason=reason,
     )
     return note, refund
+
+
+def _lock_sale(card: CustomerTreatment, *, actor: Actor) -> Invoice | None:
+    """Lock the invoice that sold a card; an imported one has none."""
+    sale_id = db.session.scalar(select(InvoiceLine.invoice_id).where(InvoiceLine.id == card.invoice_line_id))
+    return lock_invoice(sale_id, actor=actor) if sale_id is not None else None
 
 
 def _credit(
@@ -274,41 +264,6 @@ def _credit(
         ],
     )
     return note
-
-
-def _pay_out(note: Invoice, amount: int, method: str, reference: str, *, actor: Actor) -> None:
-    """Hand out store credit that a credit note has just given, as money."""
-    branch = db.session.get_one(Branch, note.branch_id)
-    customer = lock_customer(note.customer_id)
-    customer.credit_amount = Customer.credit_amount - amount
-    db.session.add(
-        Payout(
-            invoice_id=note.id,
-            branch_id=note.branch_id,
-            method=method,
-            amount=amount,
-            reference=reference,
-            actor_id=actor.user_id,
-        )
-    )
-    db.session.flush()
-    ledger.post(
-        "credit_paid_out",
-        branch=branch,
-        actor=actor,
-        invoice_id=note.id,
-        postings=[
-            Posting(Account.STORE_CREDIT, amount, customer_id=note.customer_id),
-            Posting(METHOD_ACCOUNTS[method], -amount),
-        ],
-    )
-    audit.record(
-        "credit_paid_out",
-        entity="invoice",
-        entity_id=note.id,
-        actor=actor,
-        after={"method": method, "amount": amount, "reference": reference},
-    )
 
 
 def _name(card: CustomerTreatment) -> str:

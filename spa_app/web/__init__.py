@@ -3,7 +3,7 @@
 from flask import Flask
 
 from spa_app.extensions import db
-from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, proxy, request_log, security
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -52,7 +52,7 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets):
+    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets, proxy):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

@@ -52,6 +52,11 @@ def _run(arguments, env):
             "Error: DATABASE_URL must look like postgresql://user@host:port/name.",
         ),
         (
+            ["serve"],
+            {"REPORTS_DATABASE_URL": "mysql://127.0.0.1/spa"},
+            "Error: REPORTS_DATABASE_URL must look like postgresql://user@host:port/name.",
+        ),
+        (
             ["worker"],
             {"REDIS_URL": "redis://127.0.0.1:port/0"},
             "Error: REDIS_URL must look like redis://host:port/0 or unix:///path/to/socket.",

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from spa_app.extensions import db
 from spa_app.models import PAYMENT_METHODS
 from spa_app.money import to_major
 from spa_app.queries import reports as queries
@@ -23,6 +24,12 @@ from spa_app.web.reports.forms import DEFAULT_DAYS, PeriodForm
 from spa_app.web.security import current_branch, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
+
+
+@bp.before_request
+def _read_from_the_replica() -> None:
+    # Who is asking is known by now, from the main database.
+    db.session().info["reports"] = True
 
 
 @bp.get("/")

@@ -56,7 +56,7 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
     FILE is read to its end before anything is changed, and the database is replaced as a whole or not at all. Stop
     spa_app first.
     """
-    with open_backup(file) as reader, with_servers() as app:
+    with open_backup(file) as reader, with_servers(schema=False) as app:
         manifest = reader.manifest
         settings: Settings = app.config["SETTINGS"]
         if manifest.schema not in _known_schemas():
@@ -101,8 +101,6 @@ def _back_up(app: Flask, file: Path) -> tuple[Manifest, int]:
     with _new_file(file) as workshop:
         # The files that the dumped rows name, and no others.
         with snapshot() as connection:
-            if not connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
-                raise click.ClickException("The database is empty: there is nothing to back up.")
             manifest = Manifest(
                 made_at=clock.now().astimezone(dt.UTC).isoformat(timespec="seconds"),
                 schema=str(connection.scalar(text("SELECT version_num FROM alembic_version"))),

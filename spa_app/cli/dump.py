@@ -15,6 +15,7 @@ from click import ClickException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from spa_app.embedded import client_program, program_version
+from spa_app.embedded.process import wait_until
 
 # pg_restore's script begins with what it sets; this one only servers from 17 on know.
 _UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
@@ -62,13 +63,18 @@ class Database:
 
     def require_alone(self) -> None:
         """Raise ClickException while anybody else is connected."""
-        with psycopg.connect(self._url) as connection:
-            others = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            ).fetchone()
-        if others and others[0]:
-            raise ClickException(f"{others[0]} connections to the database are open: stop spa_app first.")
+        with psycopg.connect(self._url, autocommit=True) as connection:
+
+            def alone() -> bool:
+                query = (
+                    "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                )
+                return connection.execute(query).fetchone() is None
+
+            # Who has just hung up is seen for a moment longer.
+            if not wait_until(alone, 3):
+                raise ClickException("The database is in use: stop spa_app first. Nothing was restored.")
 
     def is_empty(self) -> bool:
         """Whether nothing is in it but, at most, what migrations put there."""

@@ -18,6 +18,7 @@ from spa_app.cli.backup_file import FORMAT, Manifest, new_backup
 from spa_app.extensions import db
 from spa_app.services import customer_files
 from tests import factories
+from tests.conftest import throw_away_databases
 
 PHOTO = b"\xff\xd8\xff photo of Mai"
 
@@ -129,7 +130,7 @@ def test_a_database_in_use_is_not_replaced(spa_at_work, whole):
         done = spa_at_work.run("restore", whole, "--replace")
 
     assert done.exit_code == 1
-    assert done.stderr == "Error: 1 connections to the database are open: stop spa_app first.\n"
+    assert done.stderr == "Error: The database is in use: stop spa_app first. Nothing was restored.\n"
 
 
 def test_what_is_stored_is_replaced_only_when_told_and_kept_beside(spa_at_work, whole, settings):
@@ -244,6 +245,21 @@ def test_a_folder_that_is_not_there_is_one_sentence(spa_at_work, tmp_path):
 
     assert done.exit_code == 1
     assert done.stderr.endswith("cannot be written: No such file or directory. Nothing was backed up.\n")
+
+
+def test_an_empty_server_is_enough_to_restore_and_too_little_for_the_rest(install, whole, postgres):
+    with throw_away_databases(postgres, "template0") as make:
+        url = make()
+        settings = replace(install().app.config["SETTINGS"], database_url=url)
+        bare = Installation(create_app(settings), settings.data_dir, url)
+
+        for command in (["reconcile"], ["backup", settings.data_dir / "file.spa"], ["worker"]):
+            done = bare.run(*command)
+            assert done.exit_code == 1
+            assert done.stderr == ("Error: The database has no tables yet: run `flask --app wsgi db upgrade` first.\n")
+
+        assert bare.run("restore", whole).exit_code == 0
+        assert bare.run("reconcile").exit_code == 0
 
 
 def test_books_that_are_wrong_are_said_to_be(spa_at_work, install):

@@ -44,7 +44,7 @@ def _run(arguments, env):
         (
             ["db", "upgrade"],
             {"DATABASE_URL": "postgresql://spa:secret@127.0.0.1:9/spa"},
-            "Error: The database at 127.0.0.1:9/spa cannot be reached: ",
+            "Error: The database at 127.0.0.1:9/spa cannot be reached: connection failed: ",
         ),
         (
             ["reconcile"],

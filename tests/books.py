@@ -84,6 +84,14 @@ RULES = {
         LEFT JOIN invoices i ON i.branch_id = c.branch_id AND i.number LIKE b.code || '-' || c.year || '-%'
         GROUP BY c.branch_id, c.year
         HAVING count(i.id) <> c.last_number OR max(right(i.number, 6)::int) <> c.last_number""",
+    "a promotion is used more or less often than its live bills say, or than it allows": """
+        SELECT p.id, p.used_count, count(u.id) FROM promotions p
+        LEFT JOIN (promotion_uses u JOIN invoices i ON i.id = u.invoice_id AND i.status <> 'void' AND NOT i.is_credited)
+            ON u.promotion_id = p.id AND u.released_at IS NULL
+        GROUP BY p.id HAVING p.used_count <> count(u.id) OR count(u.id) > p.max_uses""",
+    "a customer uses a promotion more often than it allows": """
+        SELECT u.promotion_id, u.customer_id FROM promotion_uses u JOIN promotions p ON p.id = u.promotion_id
+        WHERE u.released_at IS NULL GROUP BY 1, 2 HAVING count(*) > min(p.max_uses_per_customer)""",
     "a visit has two live invoices": """
         SELECT booking_id FROM invoices WHERE kind = 'invoice' AND status <> 'void' AND NOT is_credited
             AND booking_id IS NOT NULL GROUP BY booking_id HAVING count(*) > 1""",

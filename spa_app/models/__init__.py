@@ -18,6 +18,7 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -73,6 +74,8 @@ __all__ = [
     "Payout",
     "Plan",
     "PlanItem",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

@@ -93,7 +93,7 @@ class InvoiceLine(Base):
 
     __tablename__ = "invoice_lines"
     __table_args__ = (
-        CheckConstraint("kind IN ('service', 'plan', 'product', 'tip', 'fee', 'discount')", name="kind"),
+        CheckConstraint("kind IN ('service', 'plan', 'product', 'tip', 'fee', 'discount', 'gift_card')", name="kind"),
         CheckConstraint("quantity <> 0", name="quantity"),
         UniqueConstraint("invoice_id", "position"),
     )
@@ -119,7 +119,10 @@ class Payment(Base):
     __tablename__ = "payments"
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount"),
-        CheckConstraint("method IN ('cash', 'card', 'bank_transfer', 'e_wallet', 'store_credit')", name="method"),
+        CheckConstraint(
+            "method IN ('cash', 'card', 'bank_transfer', 'e_wallet', 'store_credit', 'gift_card', 'deposit')",
+            name="method",
+        ),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("tendered_amount >= amount", name="tendered"),
         Index("ix_payments_invoice_id", "invoice_id"),

@@ -32,7 +32,8 @@ class JournalEntry(Base):
             "event IN ('visit_invoiced', 'plan_sold', 'payment_taken', 'session_recognised', 'session_returned',"
             " 'sessions_expired', 'invoice_voided', 'invoice_credited', 'cards_imported', 'fee_charged',"
             " 'sessions_transferred', 'sessions_reactivated', 'card_refunded', 'refund_withdrawn', 'credit_paid_out',"
-            " 'credit_moved')",
+            " 'credit_moved', 'sale_invoiced', 'invoice_refunded', 'gift_cards_expired', 'gift_card_adjusted',"
+            " 'deposit_taken', 'deposit_returned', 'deposit_kept', 'cash_moved', 'drawer_counted')",
             name="event",
         ),
         Index("ix_journal_entries_branch_id_posted_on", "branch_id", "posted_on"),

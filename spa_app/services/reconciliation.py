@@ -203,6 +203,22 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.credit_amount <> coalesce(l.amount, 0)
         """,
     ),
+    "promotion_uses": (
+        "promotion {id}: stored as used {stored} times, on {computed} bills",
+        """
+        SELECT p.id, p.used_count AS stored, count(u.id) AS computed
+        FROM promotions p LEFT JOIN promotion_uses u ON u.promotion_id = p.id AND u.released_at IS NULL
+        GROUP BY p.id HAVING p.used_count <> count(u.id)
+        """,
+    ),
+    "promotion_bills": (
+        "promotion use {id}: it stands on {stored} invoice",
+        """
+        SELECT u.id, CASE WHEN i.status = 'void' THEN 'a void' ELSE 'a credited' END AS stored, '' AS computed
+        FROM promotion_uses u JOIN invoices i ON i.id = u.invoice_id
+        WHERE u.released_at IS NULL AND (i.status = 'void' OR i.is_credited)
+        """,
+    ),
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from spa_app.extensions import db
-from spa_app.services import billing, bookings, payments
+from spa_app.services import bookings, payments
+from spa_app.services.billing import withdrawing
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.bookings import items as bookings_items
 from spa_app.services.bookings import policy as bookings_policy
@@ -134,7 +135,7 @@ RACES = [
     Race(
         "undo a no-show or pay its fee",
         undo_a_no_show_or_pay_its_fee,
-        ((billing, "lock_invoice"), (payments, "lock_invoice")),
+        ((withdrawing, "lock_invoice"), (payments, "lock_invoice")),
         (
             VERSION,
             "ALTER TABLE invoices DROP CONSTRAINT ck_invoices_status_follows_payments",

@@ -13,8 +13,28 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, JobRun, RecordAccess, TreatmentNote
-from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
+from spa_app.models import (
+    Booking,
+    Branch,
+    Customer,
+    CustomerFile,
+    CustomerLink,
+    Invoice,
+    JobRun,
+    RecordAccess,
+    TreatmentNote,
+)
+from spa_app.services import (
+    billing,
+    blocks,
+    bookings,
+    payments,
+    promotions,
+    refunds,
+    rosters,
+    shift_templates,
+    treatments,
+)
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -64,7 +84,7 @@ def _fill() -> None:
     factories.make_booking(spa, starts_at=now - dt.timedelta(hours=12), status="completed")
     undone = factories.make_booking(spa, starts_at=now - dt.timedelta(hours=15), status="completed")
     with atomic() as session:
-        invoice = session.scalar(db.select(billing.Invoice.id).where(billing.Invoice.booking_id == undone))
+        invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
     _cards(spa)
@@ -72,6 +92,7 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _promotions(spa)
     _waitlist(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
@@ -117,6 +138,18 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _promotions(spa: factories.Spa) -> None:
+    with atomic() as session:
+        for code in ("TET", "HE"):
+            factories.make_promotion(code, max_uses=5)
+            branch = session.get_one(Branch, spa.branch)
+            claimed = promotions.claim(code, branch=branch, customer_id=spa.customer, total_amount=100_000)
+            invoice = billing.issue(
+                branch=branch, customer_id=spa.customer, lines=[billing.Line("fee", code, 0, 0)], actor=spa.manager
+            )[0]
+            promotions.record_use(claimed, invoice_id=invoice.id, customer_id=spa.customer)
 
 
 def _waitlist(spa: factories.Spa) -> None:

@@ -1,0 +1,34 @@
+"""Invoices and credit notes; only the credit notes of refunded cards are written elsewhere, in ``refunds``.
+
+Rules: 1-product, *Money*. Every function joins the caller's transaction or makes its own, and posts to the ledger what
+it did.
+"""
+
+from spa_app.services.billing.issuing import (
+    STATUS_WORDS,
+    Line,
+    credit_lines,
+    issue,
+    list_lines,
+    lock_customer,
+    lock_invoice,
+    next_number,
+)
+from spa_app.services.billing.selling import charge_fee, invoice_visit, sell_plan
+from spa_app.services.billing.withdrawing import void_sale, withdraw_visit_invoice
+
+__all__ = [
+    "STATUS_WORDS",
+    "Line",
+    "charge_fee",
+    "credit_lines",
+    "invoice_visit",
+    "issue",
+    "list_lines",
+    "lock_customer",
+    "lock_invoice",
+    "next_number",
+    "sell_plan",
+    "void_sale",
+    "withdraw_visit_invoice",
+]

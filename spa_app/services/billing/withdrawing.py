@@ -1,0 +1,162 @@
+"""Taking invoices back: void while unpaid, by a credit note once money was taken."""
+
+from sqlalchemy import select
+
+from spa_app import clock
+from spa_app.errors import N_, WayOut, Word, WrongStateError
+from spa_app.extensions import db
+from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine, JournalEntry
+from spa_app.services import audit, ledger, treatments
+from spa_app.services.actor import Actor
+from spa_app.services.billing.issuing import (
+    STATUS_WORDS,
+    credit_lines,
+    list_lines,
+    lock_customer,
+    lock_invoice,
+    next_number,
+)
+from spa_app.services.ledger import Account, Posting
+from spa_app.services.texts import required_reason
+from spa_app.services.transaction import atomic
+
+
+def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
+    """Void the unpaid invoice of a plan, taking its unused cards back, and return the invoice's id.
+
+    Locks the cards, then the invoice. Raises :class:`WrongStateError` when money was taken or a visit is billed (undo
+    the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a reason.
+    """
+    with atomic() as session:
+        reason = required_reason(reason)
+        card_ids = session.execute(
+            select(CustomerTreatment.id)
+            .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
+            .where(InvoiceLine.invoice_id == invoice_id)
+        ).scalars()
+        cards = treatments.lock_cards(card_ids)
+        invoice = lock_invoice(invoice_id, actor=actor)
+        if invoice.booking_id is not None:
+            raise WrongStateError(
+                "undo_visit_instead",
+                N_("Invoice %(number)s bills a visit: take back there what was done."),
+                ways_out=(WayOut("open_booking", N_("Open the visit"), {"booking_id": invoice.booking_id}),),
+                number=invoice.number,
+            )
+        _void(invoice, branch=session.get_one(Branch, invoice.branch_id), reason=reason, actor=actor)
+        for card in cards.values():
+            treatments.cancel_unused_card(card, actor=actor, reason=reason)
+        return invoice.id
+
+
+def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, actor: Actor) -> None:
+    """Take back the invoice of a visit whose completion or cancellation is undone: void it, credit it once paid on.
+
+    The caller holds the booking and its cards locked; locks the invoice, then the customer. Crediting is a manager's
+    act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice: does nothing.
+    """
+    session = db.session
+    invoice_id = session.execute(
+        select(Invoice.id).where(
+            Invoice.booking_id == booking_id,
+            Invoice.kind == "invoice",
+            Invoice.status != "void",
+            Invoice.is_credited.is_(False),
+        )
+    ).scalar()
+    if invoice_id is None:
+        return
+    invoice = lock_invoice(invoice_id, actor=actor)
+    if invoice.paid_amount == 0 and invoice.total_amount > 0:
+        _void(invoice, branch=branch, reason=reason, actor=actor)
+    elif invoice.total_amount > 0:
+        actor.require_manager()
+        _credit(invoice, branch=branch, reason=reason, actor=actor)
+    else:
+        invoice.is_credited = True
+
+
+def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
+    if invoice.kind != "invoice" or invoice.status != "open":
+        raise WrongStateError(
+            "not_voidable",
+            N_("Invoice %(number)s is %(status)s and can no longer be voided."),
+            number=invoice.number,
+            status=Word(STATUS_WORDS[invoice.status]),
+        )
+    invoice.status = "void"
+    invoice.voided_at = clock.now()
+    invoice.reason = reason
+    db.session.flush()
+    for entry_id in _sale_entries(invoice.id):
+        ledger.reverse("invoice_voided", entry_id=entry_id, branch=branch, actor=actor, invoice_id=invoice.id)
+    audit.record("invoice_voided", entity="invoice", entity_id=invoice.id, actor=actor, reason=reason)
+
+
+def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
+    """Issue the credit note of a whole invoice. What was paid goes to store credit, the rest is no longer owed."""
+    lines = list_lines(invoice.id)
+    customer = lock_customer(invoice.customer_id)
+    paid, total, vat = invoice.paid_amount, invoice.total_amount, invoice.vat_amount
+    note = Invoice(
+        branch_id=branch.id,
+        customer_id=invoice.customer_id,
+        booking_id=invoice.booking_id,
+        kind="credit_note",
+        number=next_number(branch),
+        status="paid",
+        total_amount=-total,
+        vat_amount=-vat,
+        paid_amount=0,
+        corrects_id=invoice.id,
+        reason=reason,
+        issued_at=clock.now(),
+        created_by_id=actor.user_id,
+    )
+    invoice.is_credited = True
+    customer.credit_amount = Customer.credit_amount + paid
+    db.session.add(note)
+    db.session.flush()
+    db.session.add_all(
+        InvoiceLine(
+            invoice_id=note.id,
+            position=line.position,
+            kind=line.kind,
+            description=line.description,
+            quantity=-line.quantity,
+            amount=-line.amount,
+            vat_amount=-line.vat_amount,
+            vat_rate_bp=line.vat_rate_bp,
+            service_id=line.service_id,
+            booking_item_id=line.booking_item_id,
+        )
+        for line in lines
+    )
+    db.session.flush()
+    ledger.post(
+        "invoice_credited",
+        branch=branch,
+        actor=actor,
+        invoice_id=note.id,
+        reverses_id=_sale_entries(invoice.id)[0],
+        postings=[
+            *(Posting(one.account, -one.amount) for one in credit_lines(lines)),
+            Posting(Account.STORE_CREDIT, -paid, customer_id=customer.id),
+            Posting(Account.RECEIVABLE, paid - total),
+        ],
+    )
+    audit.record(
+        "invoice_credited",
+        entity="invoice",
+        entity_id=invoice.id,
+        actor=actor,
+        after={"credit_note_id": note.id, "store_credit": paid},
+        reason=reason,
+    )
+
+
+def _sale_entries(invoice_id: int) -> list[int]:
+    query = select(JournalEntry.id).where(
+        JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(("visit_invoiced", "plan_sold", "fee_charged"))
+    )
+    return list(db.session.execute(query).scalars())

@@ -37,7 +37,16 @@ RULES = {
           AND deferred_amount <> recognised_amount + expired_amount""",
     "deferred revenue names no card, or store credit no customer": """
         SELECT id FROM journal_lines WHERE (account_id = 2110) <> (treatment_id IS NOT NULL)
-            OR (account_id = 2130) <> (customer_id IS NOT NULL)""",
+            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2160) <> (deposit_id IS NOT NULL)""",
+    "a deposit is not what its history and the ledger say": """
+        SELECT d.id, d.balance_amount FROM deposits d
+        WHERE d.balance_amount <> (SELECT sum(amount) FROM deposit_entries WHERE deposit_id = d.id)
+           OR d.balance_amount <> (SELECT -sum(amount) FROM journal_lines WHERE deposit_id = d.id)
+           OR d.balance_amount < 0""",
+    "what deposits paid is not what payments say": """
+        SELECT p.id, p.amount FROM payments p LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(amount), 0) AS amount FROM deposit_entries WHERE payment_id = p.id) e ON true
+        WHERE e.amount <> CASE p.method WHEN 'deposit' THEN p.amount ELSE 0 END""",
     "a journal entry does not balance": """
         SELECT e.id FROM journal_entries e LEFT JOIN journal_lines l ON l.entry_id = e.id
         GROUP BY e.id HAVING coalesce(sum(l.amount), 1) <> 0 OR count(l.id) < 2""",
@@ -73,6 +82,8 @@ RULES = {
             AS m (method, account)
         WHERE (SELECT coalesce(sum(amount), 0) FROM payments p WHERE p.method = m.method)
            - (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposits d WHERE d.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposit_entries e WHERE e.method = m.method)
            <> (SELECT coalesce(sum(amount), 0) FROM journal_lines l WHERE l.account_id = m.account)""",
     "a customer's store credit is not what the ledger says": """
         SELECT c.id, c.credit_amount FROM customers c WHERE c.credit_amount <> (

@@ -203,6 +203,18 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.credit_amount <> coalesce(l.amount, 0)
         """,
     ),
+    "deposits": (
+        "deposit {id}: stored balance {stored}, its history and the ledger say {computed}",
+        """
+        SELECT d.id, d.balance_amount AS stored, concat_ws('/', h.amount, l.amount) AS computed
+        FROM deposits d
+        LEFT JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM deposit_entries WHERE deposit_id = d.id) h
+            ON true
+        LEFT JOIN LATERAL (SELECT coalesce(-sum(amount), 0) AS amount FROM journal_lines
+                           WHERE deposit_id = d.id AND account_id = 2160) l ON true
+        WHERE d.balance_amount <> h.amount OR d.balance_amount <> l.amount
+        """,
+    ),
     "promotion_uses": (
         "promotion {id}: stored as used {stored} times, on {computed} bills",
         """

@@ -63,6 +63,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_invoices_paid": lambda: ConflictError(
         "overpaid", N_("That is more than is left to pay. Somebody may just have taken a payment."), field="amount"
     ),
+    "ck_deposits_balance_not_negative": lambda: ConflictError(
+        "no_deposit", N_("The deposit no longer covers this."), field="amount"
+    ),
     "uq_promotions_code": lambda: ConflictError(
         "code_taken", N_("Another promotion already has this code."), field="code"
     ),

@@ -28,6 +28,7 @@ from spa_app.services import (
     billing,
     blocks,
     bookings,
+    deposits,
     payments,
     promotions,
     refunds,
@@ -92,6 +93,7 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _deposits(spa)
     _promotions(spa)
     _waitlist(spa)
     _records(spa)
@@ -138,6 +140,12 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _deposits(spa: factories.Spa) -> None:
+    visit = factories.make_booking(spa, starts_at=factories.local_at(spa.branch, "18:00", days=6))
+    deposit = deposits.take_deposit(visit, method="cash", amount=100_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=40_000, reason="asked", actor=spa.manager)
 
 
 def _promotions(spa: factories.Spa) -> None:

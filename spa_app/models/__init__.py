@@ -4,7 +4,7 @@ from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
-from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
+from spa_app.models.catalog import Plan, PlanBranch, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.customer_records import (
     FILE_KINDS,
@@ -77,6 +77,7 @@ __all__ = [
     "Payment",
     "Payout",
     "Plan",
+    "PlanBranch",
     "PlanItem",
     "Promotion",
     "PromotionUse",

@@ -3,7 +3,20 @@
 from flask import Flask
 
 from spa_app.extensions import db
-from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, proxy, request_log, security
+from spa_app.web import (
+    assets,
+    errors,
+    filters,
+    forms,
+    health,
+    htmx,
+    i18n,
+    looks,
+    navigation,
+    proxy,
+    request_log,
+    security,
+)
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -30,6 +43,21 @@ from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
 from spa_app.web.waitlist import routes as waitlist
 
+# Of those that stand in front of the application, the last one sees a request first.
+PARTS = (
+    request_log,
+    security,
+    i18n,
+    filters,
+    forms,
+    htmx,
+    errors,
+    navigation,
+    unchanged,
+    assets,
+    looks,
+    proxy,
+)
 AREAS = (
     affected,
     auth,
@@ -55,7 +83,20 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets, proxy):
+    for part in (
+        request_log,
+        security,
+        i18n,
+        filters,
+        forms,
+        htmx,
+        errors,
+        navigation,
+        unchanged,
+        assets,
+        looks,
+        proxy,
+    ):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

@@ -72,7 +72,7 @@ def _fill() -> None:
     manager = spa.manager
     factories.make_customer()
     factories.make_resource_type()
-    factories.make_plan([(spa.massage, 2)])
+    factories.make_plan([(spa.massage, 2)], branch_ids=[spa.branch, spa.other_branch])
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     factories.make_card(spa.customer, None, branch_id=spa.branch)
     billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=manager)

@@ -60,6 +60,7 @@ BREAKING_UPDATES = {
     "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
     "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
     "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
+    "ck_customer_treatments_branches": "customer_treatments SET branch_ids = '{}'",
     "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
     "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
     "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",

@@ -20,7 +20,7 @@ from spa_app.services import customer_files
 from tests import factories
 from tests.conftest import throw_away_databases
 
-PHOTO = b"\xff\xd8\xff photo of Mai"
+FORM = b"%PDF-1.7 what Mai signed"
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ def install(open_folder, fresh_database, settings):
 
 @pytest.fixture
 def spa_at_work(install):
-    """An installation with a card, a completed visit, a photo, and a photo that was deleted."""
+    """An installation with a card, a completed visit, a signed form, and a form that was deleted."""
     home = install()
     with home.app.app_context():
         spa = factories.make_spa()
         card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
         factories.make_booking(spa, status="completed", card=card)
-        for content in (PHOTO, PHOTO + b" 2"):
-            photo = customer_files.add_file(
-                spa.customer, kind="photo", content=content, data_dir=home.folder, actor=spa.receptionist
+        for content in (FORM, FORM + b" 2"):
+            form = customer_files.add_file(
+                spa.customer, kind="consent", content=content, data_dir=home.folder, actor=spa.receptionist
             )
-        customer_files.delete_file(spa.customer, photo, reason="blurred", data_dir=home.folder, actor=spa.manager)
+        customer_files.delete_file(spa.customer, form, reason="signed twice", data_dir=home.folder, actor=spa.manager)
         db.session.remove()
         db.engine.dispose()
     return home
@@ -94,7 +94,7 @@ def test_what_was_backed_up_comes_back_and_the_books_are_proved(spa_at_work, who
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == ["Everything stored agrees with its history."]
     assert other.rows() == spa_at_work.rows()
-    assert list(other.files().values()) == [PHOTO]
+    assert list(other.files().values()) == [FORM]
     assert other.ask("SELECT action FROM audit_log ORDER BY id DESC LIMIT 1") == [("backup_restored",)]
     # What was restored can be backed up and restored as well.
     again = other.folder / "again.spa"
@@ -150,7 +150,7 @@ def test_what_is_stored_is_replaced_only_when_told_and_kept_beside(spa_at_work, 
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert spa_at_work.ask("SELECT count(*) FROM customers WHERE full_name = 'Written since'") == [(0,)]
-    assert list(spa_at_work.files().values()) == [PHOTO]
+    assert list(spa_at_work.files().values()) == [FORM]
     (kept,) = spa_at_work.folder.glob("replaced-*.spa")
     assert spa_at_work.run("restore", kept, "--replace", "--yes").exit_code == 0
     assert spa_at_work.rows() == before
@@ -162,7 +162,7 @@ def _cut_short(file):
 
 def _with_a_flipped_bit(file):
     content = bytearray(file.read_bytes())
-    content[content.index(PHOTO)] ^= 1
+    content[content.index(FORM)] ^= 1
     file.write_bytes(content)
 
 
@@ -191,15 +191,15 @@ def _said(file):
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a backup of a photo, and of something that pg_dump has not written, which says about itself ``about``."""
+    """Write a backup of a form, and of something that pg_dump has not written, which says about itself ``about``."""
 
     def write(**about):
         (tmp_path / "dump").write_bytes(b"not what pg_dump writes" * 100)
-        (tmp_path / "photo").write_bytes(PHOTO)
+        (tmp_path / "form").write_bytes(FORM)
         said = {"made_at": "2026-01-01T00:00:00+00:00", "schema": "0001", "currency": "VND", "dumped_by": 18}
         with new_backup(tmp_path / "written.spa", Manifest(**said | about)) as writer:
             writer.add_dump(tmp_path / "dump")
-            writer.add_file(uuid.uuid4(), tmp_path / "photo")
+            writer.add_file(uuid.uuid4(), tmp_path / "form")
         return tmp_path / "written.spa"
 
     return write

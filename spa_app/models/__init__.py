@@ -19,6 +19,7 @@ from spa_app.models.customer_records import (
 )
 from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.paper import PAPERS, Print
 from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
@@ -41,6 +42,7 @@ __all__ = [
     "FILE_KINDS",
     "MEDIA_TYPES",
     "MONEY_METHODS",
+    "PAPERS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -79,6 +81,7 @@ __all__ = [
     "Plan",
     "PlanBranch",
     "PlanItem",
+    "Print",
     "Promotion",
     "PromotionUse",
     "RecordAccess",

@@ -47,7 +47,7 @@ POLICY_COLUMNS = (
     "waiver_limit_amount",
     "extend_limit_days",
 )
-ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "bank_bin", "bank_account", "bank_holder")
+ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (
     "name",
     "duration_minutes",

@@ -31,9 +31,13 @@ from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
 from spa_app.web.deposits import routes as deposits
+from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
+from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.invoices import transfers as _transfers  # noqa: F401 - its routes
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
+from spa_app.web.reports import ledger as _ledger  # noqa: F401 - its routes
+from spa_app.web.reports import liability as _liability  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters

@@ -29,6 +29,7 @@ from spa_app.services import (
     blocks,
     bookings,
     deposits,
+    papers,
     payments,
     promotions,
     refunds,
@@ -52,7 +53,7 @@ def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[st
         url = make()
         app = create_app(replace(settings, database_url=url))
         with app.app_context():
-            _fill()
+            fill()
             assert_books_balance()
             db.session.remove()
             db.engine.dispose()
@@ -67,7 +68,8 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def _fill() -> None:
+def fill() -> None:
+    """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
     factories.make_customer()
@@ -88,6 +90,8 @@ def _fill() -> None:
         invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    for _ in range(2):
+        papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)

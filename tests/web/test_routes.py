@@ -118,6 +118,10 @@ FIELDS = [
     "mark",
     "item-1",
     "version-1",
+    "paper",
+    "way",
+    "recipient",
+    "tax_code",
 ]
 QUERY = [
     "date",
@@ -145,6 +149,7 @@ QUERY = [
     "weekday",
     "late_cancel_minutes",
     "no_show_percent",
+    "print",
 ]
 
 

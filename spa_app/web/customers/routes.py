@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
+from spa_app.papers import format_phone
 from spa_app.queries import birthdays, treatments
 from spa_app.queries import customers as queries
 from spa_app.queries.billing import list_due
@@ -22,7 +23,6 @@ from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.customers.forms import REASONS, RELATIONS, CustomerForm, TagsForm
-from spa_app.web.filters import phone as national
 from spa_app.web.htmx import is_partial, redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in
@@ -142,7 +142,7 @@ def _refuse(form: CustomerForm, error: InvalidError | ConflictError) -> int:
 def _as_it_is(profile: CustomerProfile) -> CustomerForm:
     details = {
         "full_name": profile.full_name,
-        "phone": national(profile.phone),
+        "phone": format_phone(profile.phone),
         "email": profile.email,
         "birth_date": profile.birth_date,
         "allergies": profile.allergies,

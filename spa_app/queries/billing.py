@@ -122,8 +122,13 @@ class InvoiceView:
     slip: tuple[SlipLine, ...]
 
     @property
+    def sells_gift_cards(self) -> bool:
+        """Whether a line of it does."""
+        return any(line.kind == "gift_card" for line in self.lines)
+
+    @property
     def is_voidable(self) -> bool:
-        """Whether it is the unpaid sale of a plan; a visit's invoice goes with the visit's completion instead."""
+        """Whether it is an unpaid sale of its own; a visit's invoice goes with the visit's completion instead."""
         return self.kind == "invoice" and self.status == "open" and self.booking_id is None
 
 

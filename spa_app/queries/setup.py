@@ -46,6 +46,7 @@ POLICY_COLUMNS = (
     "no_show_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "gift_card_months",
 )
 ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (

@@ -31,6 +31,7 @@ from spa_app.services import blocks, bookings, deposits, payments, rosters, shif
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.demo_gift_cards import add_gift_cards
 from spa_app.services.rosters import Cell
 from spa_app.services.transaction import atomic, attempt
 
@@ -103,6 +104,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
         _settle(dice, manager)
+        add_gift_cards(branch, customers, manager)
         _deposits(manager)
         _waitlist(dice, branch, services, customers, manager)
         # As if they had been booked in good time.
@@ -125,6 +127,7 @@ def _branch(timezone: str) -> Branch:
         late_cancel_policy="fee",
         late_cancel_fee_bp=5_000,
         waiver_limit_amount=200_000,
+        gift_card_months=12,
     )
     db.session.add(branch)
     db.session.flush()

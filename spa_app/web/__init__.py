@@ -16,6 +16,7 @@ from spa_app.web import (
     proxy,
     request_log,
     security,
+    store_credit,
 )
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
@@ -31,6 +32,7 @@ from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
 from spa_app.web.deposits import routes as deposits
+from spa_app.web.gift_cards import routes as gift_cards
 from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
 from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
@@ -70,6 +72,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    gift_cards,
     deposits,
     health,
     invoices,
@@ -78,6 +81,7 @@ AREAS = (
     series,
     setup,
     sheet,
+    store_credit,
     treatments,
     waitlist,
     walk_in,

@@ -55,6 +55,11 @@ class PoliciesForm(Form):
         [InputRequired(), NumberRange(0, branches.LONGEST_EXTENSION)],
     )
 
+    gift_card_months = IntegerField(
+        _l("Gift cards can be used for so many months"),
+        [Optional(), NumberRange(1, branches.MOST_GIFT_CARD_MONTHS)],
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for which in ("late_cancel", "no_show"):
@@ -66,6 +71,7 @@ class PoliciesForm(Form):
             "late_cancel_minutes": self.late_cancel_minutes.data,
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
+            "gift_card_months": self.gift_card_months.data,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data

@@ -41,6 +41,8 @@ def run_migrations_online() -> None:
             )
             with context.begin_transaction():
                 context.run_migrations()
+            # Where nothing was to be done, Alembic has left the transaction open in which it found that out.
+            connection.rollback()
             with connection.begin():
                 grant(connection)
         engine.dispose()

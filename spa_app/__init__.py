@@ -5,7 +5,7 @@ from flask import Flask
 from spa_app import cli, models, web  # noqa: F401 - models fill the metadata that migrations compare
 from spa_app.config import PROJECT_DIR, Settings, load_settings, sqlalchemy_url
 from spa_app.embedded import embedded_database_url, embedded_redis_url, kept_secret_key
-from spa_app.extensions import compress, db, migrate
+from spa_app.extensions import REPORTS, compress, db, migrate
 from spa_app.jobs import outbox
 
 # What each connection to the database asks for. A plan made for any value ("generic") cannot use a partial index whose
@@ -25,6 +25,16 @@ CONNECTION_OPTIONS = " ".join(
     )
 )
 
+ENGINE_OPTIONS = {
+    "pool_size": 8,
+    "max_overflow": 8,
+    # A connection that ended is found without a ping (extensions).
+    "pool_pre_ping": False,
+    # Each transaction says that it writes; what runs outside one only reads (extensions.Session).
+    "connect_args": {"options": f"{CONNECTION_OPTIONS} -c default_transaction_read_only=on"},
+    "execution_options": {"postgresql_readonly": False},
+}
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application, configured from the environment unless ``settings`` are given. Starts no server."""
@@ -35,18 +45,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         template_folder=str(PROJECT_DIR / "templates"),
         static_folder=str(PROJECT_DIR / "static"),
     )
+    replica = settings.reports_database_url
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key or kept_secret_key(settings.data_dir),
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url or embedded_database_url(settings.data_dir)),
-        SQLALCHEMY_ENGINE_OPTIONS={
-            "pool_size": 8,
-            "max_overflow": 8,
-            "pool_pre_ping": False,
-            # Each transaction says that it writes; what runs outside one only reads (extensions.Session).
-            "connect_args": {"options": f"{CONNECTION_OPTIONS} -c default_transaction_read_only=on"},
-            "execution_options": {"postgresql_readonly": False},
-        },
+        SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
+        SQLALCHEMY_BINDS={REPORTS: {"url": sqlalchemy_url(replica), **ENGINE_OPTIONS}} if replica else {},
         REDIS_URL=settings.redis_url or embedded_redis_url(settings.data_dir),
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
         COMPRESS_MIN_SIZE=500,

@@ -26,6 +26,7 @@ class Settings:
     data_dir: Path
     database_url: str | None  # None: the embedded server of data_dir
     redis_url: str | None  # None: the embedded server of data_dir
+    reports_database_url: str | None  # a replica that answers reports; None: the main database does
     secret_key: str | None  # None: the one that `make run` keeps in data_dir
     currency: str
     locale: str
@@ -38,11 +39,7 @@ class Settings:
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the environment. Raises :class:`ConfigError` naming the variable that cannot be used, and why."""
-    database_url = environ.get("DATABASE_URL") or None
-    if database_url and not (
-        re.match(r"postgres(ql)?(\+psycopg)?://", database_url) and _can_be_parsed(make_url, database_url)
-    ):
-        raise ConfigError("DATABASE_URL must look like postgresql://user@host:port/name.")
+    database_url = _database(environ, "DATABASE_URL")
     redis_url = environ.get("REDIS_URL") or None
     if redis_url and not (re.match(r"(rediss?|unix)://", redis_url) and _can_be_parsed(_port, redis_url)):
         raise ConfigError("REDIS_URL must look like redis://host:port/0 or unix:///path/to/socket.")
@@ -62,6 +59,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         data_dir=data_dir,
         database_url=database_url,
         redis_url=redis_url,
+        reports_database_url=_database(environ, "REPORTS_DATABASE_URL"),
         secret_key=environ.get("SECRET_KEY") or None,
         currency=currency,
         locale=_one_of(environ, "SPA_LOCALE", "en", LOCALES),
@@ -76,6 +74,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def sqlalchemy_url(database_url: str) -> str:
     """The same database, through psycopg 3."""
     return re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", database_url)
+
+
+def _database(environ: Mapping[str, str], name: str) -> str | None:
+    url = environ.get(name) or None
+    if url and not (re.match(r"postgres(ql)?(\+psycopg)?://", url) and _can_be_parsed(make_url, url)):
+        raise ConfigError(f"{name} must look like postgresql://user@host:port/name.")
+    return url
 
 
 def _can_be_parsed(parse: Callable[[str], object], url: str) -> bool:

@@ -82,6 +82,7 @@ def settings(postgres: EmbeddedPostgres, redis_url: str, open_folder: Callable[[
         data_dir=open_folder(),
         database_url=_named(postgres.url, _TEMPLATE),
         redis_url=redis_url,
+        reports_database_url=None,
         secret_key="only for tests",
         currency="VND",
         locale="en",

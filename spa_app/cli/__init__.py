@@ -2,9 +2,10 @@
 
 from flask import Flask
 
-from spa_app.cli import demo, exports, imports, nightly, serve, translations, up, users
+from spa_app.cli import backups, demo, exports, imports, nightly, serve, translations, up, users
 
 AREAS = (
+    backups,
     demo,
     exports,
     imports,

@@ -104,7 +104,7 @@ def _alone(settings: Settings) -> Iterator[tuple[Path, bool]]:
 
 def _prepare(settings: Settings) -> None:
     """Bring the schema up to date, and load the demo data if the database is empty."""
-    with with_servers():
+    with with_servers(schema=False):
         flask_migrate.upgrade()
         if load_demo_data(timezone=settings.timezone):
             (settings.data_dir / "demo-data").touch()

@@ -62,5 +62,7 @@ def _unreachable(what: str, url: str, error: Exception) -> str:
     """One sentence without the password that the URL may hold."""
     parts = urlsplit(url)
     where = parts.netloc.rpartition("@")[2] + parts.path
-    reason = str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+    # PostgreSQL's client adds a question to what it says; of several attempts the last one counts.
+    said = [line.strip() for line in str(error).strip().splitlines() if not line.strip().endswith("?")]
+    reason = (said or ["no reason was given"])[-1].rstrip(".")
     return f"The {what} at {where} cannot be reached: {reason}."

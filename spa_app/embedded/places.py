@@ -31,15 +31,15 @@ class Places:
 def find_places(data_dir: Path) -> Places:
     """The places for ``data_dir``; makes what is missing. Raises :class:`ConfigError`."""
     kept.make_data_dir(data_dir)
-    installed = _installed()
     if os.geteuid() != 0:
-        return Places(installed / "pginstall" / "bin", data_dir / "postgres", None)
+        return Places(installed_programs(), data_dir / "postgres", None)
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise ConfigError("PostgreSQL does not run as root, and there is no user `nobody` to run it as.") from error
     owner = (nobody.pw_uid, nobody.pw_gid)
     try:
+        installed = _installed()
         package = installed if _may_enter(installed, owner) else _copied(installed)
         cluster = data_dir / "postgres"
         if not _may_enter(data_dir, owner):
@@ -54,6 +54,11 @@ def find_places(data_dir: Path) -> Places:
     except OSError as error:
         raise ConfigError(f"The embedded PostgreSQL cannot be set up: {error}.") from error
     return Places(package / "pginstall" / "bin", cluster, owner)
+
+
+def installed_programs() -> Path:
+    """The folder of the programs as they were installed: for clients, which run as ourselves."""
+    return _installed() / "pginstall" / "bin"
 
 
 def _installed() -> Path:

@@ -2,10 +2,11 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from spa_app import clock
 from spa_app.errors import N_, InvalidError, NotFoundError
@@ -131,6 +132,27 @@ def forget_files(customer_ids: list[int], *, data_dir: Path) -> None:
         file.caption = ""
         on_commit(partial(path_of(data_dir, file.stored_as).unlink, missing_ok=True))
     db.session.flush()
+
+
+def list_stored(connection: Connection) -> list[uuid.UUID]:
+    """The random names of the files that a backup of this state takes along."""
+    query = select(CustomerFile.stored_as).where(CustomerFile.deleted_at.is_(None)).order_by(CustomerFile.id)
+    return list(connection.scalars(query))
+
+
+def put_file(data_dir: Path, stored_as: uuid.UUID, content: bytes) -> None:
+    """Put the bytes of a file back from a backup."""
+    path = path_of(data_dir, stored_as)
+    path.unlink(missing_ok=True)
+    _write(path, content)
+
+
+def remove_others(data_dir: Path, stored: Iterable[uuid.UUID]) -> None:
+    """Take away the bytes of all files but these: what a restored database does not name is nobody's."""
+    kept = {path_of(data_dir, stored_as) for stored_as in stored}
+    for path in (data_dir / "customer-files").glob("*/*"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

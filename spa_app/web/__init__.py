@@ -13,6 +13,7 @@ from spa_app.web import (
     i18n,
     looks,
     navigation,
+    proxy,
     request_log,
     security,
     store_credit,
@@ -49,6 +50,21 @@ from spa_app.web.treatments import card as cards
 from spa_app.web.treatments import routes as treatments
 from spa_app.web.waitlist import routes as waitlist
 
+# Of those that stand in front of the application, the last one sees a request first.
+PARTS = (
+    request_log,
+    security,
+    i18n,
+    filters,
+    forms,
+    htmx,
+    errors,
+    navigation,
+    unchanged,
+    assets,
+    looks,
+    proxy,
+)
 AREAS = (
     affected,
     auth,
@@ -76,7 +92,20 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets, looks):
+    for part in (
+        request_log,
+        security,
+        i18n,
+        filters,
+        forms,
+        htmx,
+        errors,
+        navigation,
+        unchanged,
+        assets,
+        looks,
+        proxy,
+    ):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

@@ -9,6 +9,7 @@ from flask_babel import gettext
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import BuildError
 
@@ -39,6 +40,10 @@ PAGES = {
     500: (
         N_("Something went wrong on our side"),
         N_("Nothing was half saved: each action is stored as a whole or not at all. Please try again."),
+    ),
+    503: (
+        N_("The database does not answer at this moment"),
+        N_("Nothing was half saved. Wait a little, then do the same again: nothing is done twice."),
     ),
 }
 CSRF_PAGE = (
@@ -168,7 +173,19 @@ def _server_error(error: InternalServerError) -> ResponseReturnValue:
     db.session.rollback()
     g._login_user = login_manager.anonymous_user()
     g.branch = None
-    return _answer(500, gettext(PAGES[500][0]), gettext(PAGES[500][1]), [])
+    status = 503 if _is_away(error.original_exception) else 500
+    answer = _answer(status, gettext(PAGES[status][0]), gettext(PAGES[status][1]), [])
+    if status == 503:
+        answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether the database could not be asked, or went away while it was."""
+    if not isinstance(error, OperationalError):
+        return False
+    # Only a server that is there can say, by a code, what is wrong.
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
 
 
 def _answer(status: int, title: str, text: str, ways: list[Way]) -> Any:

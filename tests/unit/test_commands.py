@@ -19,7 +19,7 @@ from spa_app.embedded.process import wait_until
 COMMAND = [sys.executable, "-m", "flask", "--app", "wsgi"]
 
 
-def _env(folder, **changes):
+def clean_environment(folder, **changes):
     ours = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "LOG_FORMAT", "WEB_WORKERS")
     kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("SPA_")}
     return kept | {"SPA_DATA_DIR": str(folder), "PORT": str(free_port()), "WEB_WORKERS": "1"} | changes
@@ -44,12 +44,17 @@ def _run(arguments, env):
         (
             ["db", "upgrade"],
             {"DATABASE_URL": "postgresql://spa:secret@127.0.0.1:9/spa"},
-            "Error: The database at 127.0.0.1:9/spa cannot be reached: ",
+            "Error: The database at 127.0.0.1:9/spa cannot be reached: connection failed: ",
         ),
         (
             ["reconcile"],
             {"DATABASE_URL": "postgresql://spa:secret@127.0.0.1:port/spa"},
             "Error: DATABASE_URL must look like postgresql://user@host:port/name.",
+        ),
+        (
+            ["serve"],
+            {"REPORTS_DATABASE_URL": "mysql://127.0.0.1/spa"},
+            "Error: REPORTS_DATABASE_URL must look like postgresql://user@host:port/name.",
         ),
         (
             ["worker"],
@@ -65,7 +70,7 @@ def _run(arguments, env):
     ],
 )
 def test_a_start_that_cannot_work_is_one_sentence(tmp_path, arguments, changes, sentence):
-    done = _run(arguments, _env(tmp_path, **changes))
+    done = _run(arguments, clean_environment(tmp_path, **changes))
 
     assert done.returncode == 1
     assert done.stdout == ""
@@ -79,7 +84,7 @@ def test_a_taken_port_is_one_sentence_and_leaves_nothing_running(open_folder, co
     folder = open_folder()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _run([command], _env(folder, PORT=str(port), SECRET_KEY="x"))
+        done = _run([command], clean_environment(folder, PORT=str(port), SECRET_KEY="x"))
 
     assert done.returncode == 1
     assert done.stderr == f"Error: Port {port} of 127.0.0.1 is taken by another program; set PORT to a free one.\n"
@@ -90,7 +95,7 @@ def test_a_taken_port_is_one_sentence_and_leaves_nothing_running(open_folder, co
 def test_a_command_stops_the_server_that_it_started(open_folder):
     folder = open_folder()
 
-    done = _run(["db", "upgrade"], _env(folder))
+    done = _run(["db", "upgrade"], clean_environment(folder))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert EmbeddedPostgres(folder).pid is None
@@ -101,7 +106,7 @@ class Up:
 
     def __init__(self, folder):
         self.folder = folder
-        self.env = _env(folder)
+        self.env = clean_environment(folder)
         self.port = int(self.env["PORT"])
         self.process = None
 

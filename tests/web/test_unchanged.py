@@ -12,6 +12,7 @@ from spa_app import clock
 from spa_app.config import Settings
 from spa_app.extensions import db
 from spa_app.models import User
+from spa_app.queries import snapshot
 from spa_app.queries.calendar_revision import get_revision
 from spa_app.queries.snapshot import get_snapshot
 from spa_app.services.transaction import atomic
@@ -110,7 +111,7 @@ def test_without_a_date_midnight_is_news(poll):
         assert (answer.status_code, noted) == (204, False)
 
 
-def test_a_connection_that_was_cut_is_thrown_away(app: Flask, settings: Settings):
+def test_a_connection_that_was_cut_is_renewed(app: Flask, settings: Settings):
     with app.app_context():
         db.engine.dispose()  # one connection in the pool, and no other
         assert get_snapshot() is not None
@@ -120,5 +121,12 @@ def test_a_connection_that_was_cut_is_thrown_away(app: Flask, settings: Settings
                 " WHERE datname = current_database() AND state = 'idle' AND query LIKE 'SELECT concat_ws%'"
             )
 
-        assert get_snapshot() is None
+        assert get_snapshot() is not None
+
+
+def test_a_connection_that_is_cut_under_way_is_thrown_away(app: Flask, monkeypatch: pytest.MonkeyPatch):
+    with app.app_context():
+        with monkeypatch.context() as patch:
+            patch.setattr(snapshot, "SNAPSHOT", "pg_terminate_backend(pg_backend_pid())")
+            assert get_snapshot() is None
         assert get_snapshot() is not None

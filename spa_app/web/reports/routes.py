@@ -4,6 +4,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from spa_app.extensions import db
 from spa_app.models import PAYMENT_METHODS
 from spa_app.queries import reports as queries
 from spa_app.web.htmx import render
@@ -16,6 +17,12 @@ from spa_app.web.reports.frame import file, page_number, show
 from spa_app.web.security import asked_branch, local_today, roles
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
+
+
+@bp.before_request
+def _read_from_the_replica() -> None:
+    # Who is asking is known by now, from the main database.
+    db.session().info["reports"] = True
 
 
 @bp.get("/")

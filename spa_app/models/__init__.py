@@ -4,6 +4,7 @@ from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
+from spa_app.models.cash import DENOMINATIONS, MOVEMENTS, CashMovement, DayClose, Drawer, DrawerChoice, DrawerSession
 from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.customer_records import (
@@ -35,9 +36,11 @@ from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "DENOMINATIONS",
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
+    "MOVEMENTS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -53,13 +56,18 @@ __all__ = [
     "Branch",
     "BranchException",
     "BranchHours",
+    "CashMovement",
     "Customer",
     "CustomerFile",
     "CustomerLink",
     "CustomerMerge",
     "CustomerTreatment",
+    "DayClose",
     "DistinctCustomers",
     "DraftShift",
+    "Drawer",
+    "DrawerChoice",
+    "DrawerSession",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",

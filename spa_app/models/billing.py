@@ -125,6 +125,12 @@ class Payment(Base):
         ),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("tendered_amount >= amount", name="tendered"),
+        CheckConstraint("drawer_session_id IS NULL OR method = 'cash'", name="drawer"),
+        Index(
+            "ix_payments_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("ix_payments_invoice_id", "invoice_id"),
         Index("ix_payments_branch_id_taken_at", "branch_id", "taken_at"),
     )
@@ -137,6 +143,7 @@ class Payment(Base):
     tendered_amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
@@ -148,6 +155,12 @@ class Payout(Base):
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("method IN ('cash', 'bank_transfer')", name="method"),
         CheckConstraint("method <> 'bank_transfer' OR reference <> ''", name="reference"),
+        CheckConstraint("drawer_session_id IS NULL OR method = 'cash'", name="drawer"),
+        Index(
+            "ix_payouts_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("uq_payouts_invoice_id", "invoice_id", unique=True),
         Index("ix_payouts_branch_id_given_at", "branch_id", "given_at"),
     )
@@ -159,4 +172,5 @@ class Payout(Base):
     amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     given_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

@@ -14,7 +14,8 @@ class Branch(Base):
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
     policy takes up to ``waiver_limit_amount``, and extend a card by
-    ``extend_limit_days`` in all; above it a manager decides.
+    ``extend_limit_days`` in all; above it a manager decides. Closing a day with unpaid invoices of that day is possible
+    with a warning, or not at all (``close_with_open_invoices``: ``warn``, ``block``).
     """
 
     __tablename__ = "branches"
@@ -37,6 +38,7 @@ class Branch(Base):
         CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
+        CheckConstraint("close_with_open_invoices IN ('warn', 'block')", name="close_with_open_invoices"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -54,6 +56,7 @@ class Branch(Base):
     no_show_fee_amount: Mapped[int | None]
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
+    close_with_open_invoices: Mapped[str] = mapped_column(server_default="warn")
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

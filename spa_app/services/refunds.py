@@ -25,7 +25,7 @@ from spa_app.models import (
 from spa_app.models.refund import BASES, Refund, work_out
 from spa_app.money import Money
 from spa_app.queries.refunds import get_refund_facts
-from spa_app.services import audit, ledger, treatments
+from spa_app.services import audit, drawers, ledger, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import lock_customer, lock_invoice, next_number, sell_plan
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
@@ -288,6 +288,7 @@ def _pay_out(note: Invoice, amount: int, method: str, reference: str, *, actor: 
             method=method,
             amount=amount,
             reference=reference,
+            drawer_session_id=drawers.session_for_cash(note.branch_id, actor) if method == "cash" else None,
             actor_id=actor.user_id,
         )
     )

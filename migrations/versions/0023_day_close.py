@@ -18,17 +18,17 @@ depends_on = None
 CLOSED_DAY = """
 CREATE FUNCTION spa_refuse_closed_day() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    found record;
+    closed record;
 BEGIN
     PERFORM 1 FROM branches WHERE id IN (SELECT branch_id FROM added) FOR KEY SHARE;
     IF TG_TABLE_NAME = 'journal_entries' THEN
-        SELECT a.branch_id, c.closed_on INTO found
+        SELECT a.branch_id, c.closed_on INTO closed
         FROM (SELECT branch_id, min(posted_on) AS day FROM added GROUP BY branch_id) a
         CROSS JOIN LATERAL (SELECT max(closed_on) AS closed_on FROM day_closes
                             WHERE branch_id = a.branch_id AND reopened_at IS NULL) c
         WHERE a.day <= c.closed_on LIMIT 1;
     ELSE
-        SELECT a.branch_id, c.closed_on INTO found
+        SELECT a.branch_id, c.closed_on INTO closed
         FROM (SELECT i.branch_id, min((i.issued_at AT TIME ZONE b.timezone)::date) AS day
               FROM added i JOIN branches b ON b.id = i.branch_id GROUP BY i.branch_id) a
         CROSS JOIN LATERAL (SELECT max(closed_on) AS closed_on FROM day_closes
@@ -36,9 +36,9 @@ BEGIN
         WHERE a.day <= c.closed_on LIMIT 1;
     END IF;
     IF FOUND THEN
-        RAISE EXCEPTION 'the books of branch % are closed through %', found.branch_id, found.closed_on
+        RAISE EXCEPTION 'the books of branch % are closed through %', closed.branch_id, closed.closed_on
             USING ERRCODE = 'check_violation', CONSTRAINT = 'tr_' || TG_TABLE_NAME || '_closed_day',
-                  TABLE = TG_TABLE_NAME, DETAIL = found.branch_id || ' ' || found.closed_on;
+                  TABLE = TG_TABLE_NAME, DETAIL = closed.branch_id || ' ' || closed.closed_on;
     END IF;
     RETURN NULL;
 END

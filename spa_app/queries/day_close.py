@@ -162,7 +162,7 @@ class ZFacts:
 
     @classmethod
     def of_json(cls, stored: dict[str, Any]) -> "ZFacts":
-        """It again, from what was stored."""
+        """It again, from what was stored. A figure that a later version adds needs a default for the older ones."""
         rows = {
             "sales": KindRow,
             "vat": VatRow,
@@ -173,7 +173,7 @@ class ZFacts:
             "open_invoices": DocumentRow,
             "drawers": DrawerRow,
         }
-        values = {field.name: stored[field.name] for field in fields(cls)}
+        values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
         return cls(**values | {name: tuple(row(**one) for one in values[name]) for name, row in rows.items()})
 
 

@@ -24,6 +24,7 @@ ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
 BIGGEST_AMOUNT = 10**12
+OPEN_INVOICES = ("warn", "block")  # what closing a day does about its unpaid invoices
 _DAY_FIELD = "day_{}"
 
 
@@ -89,6 +90,8 @@ def check_policies(values: dict[str, Any]) -> None:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
     if not 0 <= (values["extend_limit_days"] or 0) <= LONGEST_EXTENSION:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
+    if values["close_with_open_invoices"] not in OPEN_INVOICES:
+        raise InvalidError("policy_unknown", N_("Choose what happens."), field="close_with_open_invoices")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
         raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
 

@@ -28,8 +28,6 @@ from spa_app.services.actor import Actor
 from spa_app.services.texts import required_reason
 from spa_app.services.transaction import atomic, day_closed
 
-OPEN_INVOICES = ("warn", "block")
-
 
 def close_day(branch_id: int, *, on: dt.date, uncounted: bool, actor: Actor) -> int:
     """Close the books of the branch's local day ``on`` and of every day before it; return the report's id.

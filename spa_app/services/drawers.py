@@ -51,6 +51,11 @@ class Count:
         """All of it, in minor units."""
         return sum(worth * number for worth, number in self.notes.items()) + self.other_amount
 
+    def as_json(self) -> dict[str, int]:
+        """What is stored of it: what there was any of."""
+        counted = {str(worth): number for worth, number in self.notes.items() if number}
+        return counted | ({"other": self.other_amount} if self.other_amount else {})
+
 
 def session_for_cash(branch_id: int, actor: Actor) -> int | None:
     """The open session that this cash goes into or comes out of; joins the caller's transaction. None: no drawer.
@@ -170,18 +175,14 @@ def close_locked(
     _require_open(row)
     expected = expected_in(row)
     counted = count.amount if count else None
-    left = counted if left_amount is None else left_amount
-    if count is not None and counted is not None and left is not None:
-        if counted > left:
-            _move(row, "closing_drop", counted - left, reason="", branch=branch, actor=actor)
-        if expected is not None:
-            row.variance_amount = counted - expected
-            _post_variance(row.variance_amount, row, branch, actor)
-        row.counted_amount, row.left_amount = counted, left
-        row.denominations = {str(worth): number for worth, number in count.notes.items() if number}
-        if count.other_amount:
-            row.denominations["other"] = count.other_amount
-    row.expected_amount = expected
+    left = counted if left_amount is None or counted is None else left_amount
+    variance = None if counted is None or expected is None else counted - expected
+    if counted is not None and left is not None and counted > left:
+        _move(row, "closing_drop", counted - left, reason="", branch=branch, actor=actor)
+    _post_variance(variance, row, branch, actor)
+    # All at once: until here it is an open session, and the database holds it to that.
+    row.expected_amount, row.counted_amount, row.variance_amount, row.left_amount = expected, counted, variance, left
+    row.denominations = count.as_json() if count else None
     row.reason = reason
     row.closed_at, row.closed_by_id = clock.now(), actor.user_id
     db.session.flush()

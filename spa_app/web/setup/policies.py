@@ -55,6 +55,12 @@ class PoliciesForm(Form):
         [InputRequired(), NumberRange(0, branches.LONGEST_EXTENSION)],
     )
 
+    close_with_open_invoices = RadioField(
+        _l("Closing a day with unpaid invoices of that day"),
+        choices=[SelectChoice("warn", _l("Is possible, with a warning")), SelectChoice("block", _l("Is refused"))],
+        default="warn",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for which in ("late_cancel", "no_show"):
@@ -66,6 +72,7 @@ class PoliciesForm(Form):
             "late_cancel_minutes": self.late_cancel_minutes.data,
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
+            "close_with_open_invoices": self.close_with_open_invoices.data,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data

@@ -17,6 +17,8 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
+from spa_app.web.day_close import drawers as _drawers  # noqa: F401 - its routes
+from spa_app.web.day_close import routes as day_close
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
@@ -36,6 +38,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    day_close,
     health,
     invoices,
     reports,

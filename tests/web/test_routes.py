@@ -118,6 +118,11 @@ FIELDS = [
     "mark",
     "item-1",
     "version-1",
+    "date",
+    "note_500000",
+    "other_amount",
+    "left_amount",
+    "close_with_open_invoices",
 ]
 QUERY = [
     "date",

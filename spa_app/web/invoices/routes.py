@@ -18,7 +18,7 @@ from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
+from spa_app.web.security import asked_branch, current_actor, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
@@ -30,9 +30,7 @@ errors.register_way_out("pay_due", "invoices.show", "invoice_id")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
     """The branch's invoices of a day (``date``: today unless given, ``all``: any), by ``status``, or found by ``q``."""
-    branch = current_branch()
-    if branch is None:
-        abort(404)
+    branch = asked_branch()
     search = request.args.get("q", "").strip()[:100]
     status = request.args.get("status", "")
     if status not in queries.STATUSES:
@@ -205,6 +203,12 @@ def _day(text: str, *, any_day: bool) -> dt.date | None:
 
 
 def _sales_url(day: dt.date | None, status: str, search: str, changes: dict[str, object]) -> str:
-    values: dict[str, object] = {"date": day.isoformat() if day else "all", "status": status, "q": search}
+    branch = request.args.get("branch", "")
+    values: dict[str, object] = {
+        "date": day.isoformat() if day else "all",
+        "status": status,
+        "q": search,
+        "branch": branch,
+    }
     shown = {name: value for name, value in (values | changes).items() if value}
     return url_for("invoices.index", **shown)  # type: ignore[arg-type]

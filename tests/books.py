@@ -99,8 +99,10 @@ RULES = {
                 WHERE e.branch_id = c.branch_id AND e.posted_on = c.closed_on AND e.event = 'payment_taken'
                 GROUP BY p.method) s) t
         WHERE c.reopened_at IS NULL AND t.amounts <> c.totals -> 'takings'""",
-    "a day is closed twice": """
-        SELECT branch_id, closed_on FROM day_closes WHERE reopened_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1""",
+    "a day is closed twice, or was reopened twice": """
+        SELECT branch_id FROM day_closes WHERE reopened_at IS NULL GROUP BY branch_id, closed_on HAVING count(*) > 1
+        UNION ALL SELECT entity_id FROM audit_log WHERE action = 'day_reopened' GROUP BY entity_id
+        HAVING count(*) > 1""",
     "a Z number is missing": """
         SELECT branch_id FROM day_closes GROUP BY branch_id HAVING max(z_number) <> count(*)""",
     "a customer's store credit is not what the ledger says": """

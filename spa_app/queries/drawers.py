@@ -69,6 +69,12 @@ class SessionView:
         """Whether its variance has not been explained yet."""
         return bool(self.variance_amount) and not self.reason
 
+    @property
+    def notes(self) -> list[tuple[int, int]]:
+        """How many there were of each note, the largest first."""
+        counted = {worth: number for worth, number in (self.denominations or {}).items() if worth != "other"}
+        return sorted(((int(worth), number) for worth, number in counted.items()), reverse=True)
+
 
 @dataclass(frozen=True)
 class DrawerView:

@@ -248,7 +248,7 @@ def add_users(branch: Branch) -> int:
 
 
 def _drawers(branch: Branch, manager: Actor) -> None:
-    """A drawer that was a little short last night, with that day closed, and that is open now with its float counted."""
+    """A drawer that was a little short last night, with that day closed, and that is open now, its float counted."""
     today = clock.today(branch.timezone)
     yesterday = today - dt.timedelta(days=1)
     drawer_id = drawers.save_drawer(branch_id=branch.id, name="Quầy lễ tân", actor=manager)

@@ -14,7 +14,18 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
-from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
+from spa_app.services import (
+    billing,
+    blocks,
+    bookings,
+    day_close,
+    drawers,
+    payments,
+    refunds,
+    rosters,
+    shift_templates,
+    treatments,
+)
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -49,6 +60,7 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
 def _fill() -> None:
     spa = factories.make_spa()
     manager = spa.manager
+    _drawers(spa)
     factories.make_customer()
     factories.make_resource_type()
     factories.make_plan([(spa.massage, 2)])
@@ -80,6 +92,24 @@ def _fill() -> None:
             JobRun(job="expire_treatments", branch_id=spa.branch, run_for=dt.date(2026, 1, day), started_at=clock.now())
             for day in (1, 2)
         )
+
+
+def _drawers(spa: factories.Spa) -> None:
+    """Two drawers: sessions closed counted and uncounted, and an open one; two days closed, one of them twice."""
+    first, second = (factories.make_drawer(spa.branch, opening=500_000) for _ in range(2))
+    for drawer, count in ((first, drawers.Count({100_000: 4})), (second, None)):
+        session = factories.open_session_of(drawer)
+        drawers.move_cash(session, kind="expense", amount=20_000, reason="flowers", actor=spa.manager)
+        drawers.choose_drawer(drawer, actor=spa.manager)
+        left = 300_000 if count else None
+        drawers.close_drawer(session, count=count, left_amount=left, actor=spa.manager)
+    drawers.open_drawer(first, count=drawers.Count({100_000: 3}), actor=spa.manager)
+    today = clock.today(factories.TIMEZONE)
+    for days in (3, 2):
+        closed_on = today - dt.timedelta(days=days)
+        report = day_close.close_day(spa.branch, on=closed_on, uncounted=False, actor=spa.manager)
+    day_close.reopen_day(report, reason="forgot the tips", actor=spa.manager)
+    day_close.close_day(spa.branch, on=closed_on, uncounted=False, actor=spa.manager)
 
 
 def _records(spa: factories.Spa) -> None:

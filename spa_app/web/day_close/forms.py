@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, IntegerField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.widgets import TextInput
 
 from spa_app.models import DENOMINATIONS
 from spa_app.services.drawers import MOST_NOTES, Count
@@ -114,6 +115,8 @@ def _worths() -> tuple[int, ...]:
 @cache
 def _with_notes(form: type[CountFields], worths: tuple[int, ...]) -> type[CountFields]:
     fields = {
-        f"note_{worth}": IntegerField("", [Optional(), NumberRange(0, MOST_NOTES)], render_kw=_NOTE) for worth in worths
+        # Plain text: a wheel that turns over the field must not change what was counted.
+        f"note_{worth}": IntegerField("", [Optional(), NumberRange(0, MOST_NOTES)], widget=TextInput(), render_kw=_NOTE)
+        for worth in worths
     }
     return type(form.__name__, (form,), fields)

@@ -163,6 +163,9 @@ PAYMENTS = Table(
         currency(),
         Column("reference", Payment.reference, N_("Reference of the card slip or transfer")),
         Column("taken_at", Payment.taken_at, N_("When it was taken")),
+        Column(
+            "drawer_session_id", Payment.drawer_session_id, N_("For cash: from which opening of a drawer to its close")
+        ),
         Column("user", User.username, USER),
     ),
     _payments,
@@ -183,6 +186,9 @@ PAYOUTS = Table(
         currency(),
         Column("reference", Payout.reference, N_("Reference of the transfer")),
         Column("given_at", Payout.given_at, N_("When it was handed out")),
+        Column(
+            "drawer_session_id", Payout.drawer_session_id, N_("For cash: from which opening of a drawer to its close")
+        ),
         Column("user", User.username, USER),
     ),
     _payouts,
@@ -208,6 +214,7 @@ JOURNAL = Table(
         Column("invoice_id", JournalEntry.invoice_id, INVOICE_ID),
         Column("payment_id", JournalEntry.payment_id, N_("Number of the payment")),
         Column("card_history_id", JournalEntry.treatment_entry_id, N_("The change of a card that it belongs to")),
+        Column("drawer_session_id", JournalEntry.drawer_session_id, N_("The opening of a drawer whose cash it moves")),
         Column("reverses_entry_id", JournalEntry.reverses_id, N_("The entry that it reverses (journal_entry_id)")),
         Column("user", User.username, USER),
         Column("created_at", JournalEntry.created_at, RECORDED_AT),

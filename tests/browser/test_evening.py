@@ -37,6 +37,7 @@ def test_the_desk_counts_by_keyboard_and_the_manager_closes_the_day(
     page.goto("/sales")
     desk = Desk(page)
     desk.click("link", "Drawers")
+    expect(page.get_by_role("link", name="Count and close")).to_be_visible()
     desk.press("c")
     expect(page.get_by_role("heading", name="Count Till")).to_be_visible()
     expect(page.locator("#note_500000")).to_be_focused()

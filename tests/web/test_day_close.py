@@ -108,7 +108,7 @@ def test_the_report_goes_out_as_files(manager, trade, today):
 
     assert before == after
     assert ["Taken", "Cash", "1", "1000000"] in after
-    assert ["Sales", "Packages", "2", "1700000"] in after
+    assert ["Sold", "Packages", "2", "1700000"] in after
     assert next(row for row in after if row[1] == "Over or short")[3] == "-5000"
     answer = manager.get(f"{location}?format=xlsx")
     sheet = openpyxl.load_workbook(io.BytesIO(answer.data)).active

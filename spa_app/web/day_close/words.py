@@ -64,10 +64,10 @@ def sheet(facts: ZFacts) -> Iterator[Sequence[Cell]]:
     """The report as rows of a file; amounts in minor units. Of an open drawer no sum is told before it is counted."""
     yield [_("Part"), _("What"), _("Number"), _("Amount")]
     for row in facts.sales:
-        yield [_("Sales"), kinds().get(row.kind, row.kind), row.quantity, row.amount]
-    yield [_("Sales"), _("Voided"), len(facts.voids), facts.voided_amount]
-    yield [_("Sales"), _("Credit notes"), len(facts.credit_notes), facts.credited_amount]
-    yield [_("Sales"), _("Together"), facts.documents, facts.net_amount]
+        yield [_("Sold"), kinds().get(row.kind, row.kind), row.quantity, row.amount]
+    yield [_("Sold"), _("Voided"), len(facts.voids), facts.voided_amount]
+    yield [_("Sold"), _("Credit notes"), len(facts.credit_notes), facts.credited_amount]
+    yield [_("Sold"), _("Together"), facts.documents, facts.net_amount]
     for rate in facts.vat:
         yield [_("VAT in it"), percent(rate.rate_bp), None, rate.vat_amount]
     for method in facts.payments:

@@ -24,7 +24,9 @@ from spa_app.models import (
     DrawerSession,
     InvoiceLine,
     Plan,
+    PlanBranch,
     PlanItem,
+    Promotion,
     Resource,
     ResourceType,
     Service,
@@ -191,8 +193,12 @@ def make_plan(
     bonus: int = 0,
     vat_rate_bp: int = 800,
     name: str | None = None,
+    branch_ids: Iterable[int] = (),
 ) -> int:
-    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months."""
+    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months.
+
+    With ``branch_ids`` it is limited to these branches.
+    """
     plan = _add(
         Plan(
             name=name or f"Plan {next(_serial)}",
@@ -205,7 +211,15 @@ def make_plan(
     )
     for service_id, sessions in items:
         _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
+    with atomic() as session:
+        session.add_all(PlanBranch(plan_id=plan, branch_id=branch_id) for branch_id in branch_ids)
     return plan
+
+
+def make_promotion(code: str | None = None, **values: Any) -> int:
+    """A promotion of 10 % for any bill, unless told otherwise."""
+    discount = {} if "discount_amount" in values else {"percent_bp": 1_000}
+    return _add(Promotion(code=code or f"CODE{next(_serial)}", **{"name": "Ten off", **discount, **values}))
 
 
 def make_customer(full_name: str | None = None, phone: str | None = None) -> int:

@@ -1,7 +1,7 @@
 """Keep drawers, their cash and their counts; close days, after which nothing is posted on them.
 
 Revision ID: 0023
-Revises: 0018
+Revises: 0027
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0023"
-down_revision = "0018"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
@@ -49,9 +49,16 @@ CLOSED_DAY_TABLES = ("invoices", "journal_entries")
 # The lock makes who closes the drawer wait for this cash, or this cash for the close.
 OPEN_SESSION = """
 CREATE FUNCTION spa_require_open_session() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    branch bigint;
 BEGIN
+    IF TG_TABLE_NAME = 'deposit_entries' THEN
+        branch := (SELECT branch_id FROM deposits WHERE id = NEW.deposit_id);
+    ELSE
+        branch := NEW.branch_id;
+    END IF;
     PERFORM 1 FROM drawer_sessions s JOIN drawers d ON d.id = s.drawer_id
-    WHERE s.id = NEW.drawer_session_id AND s.closed_at IS NULL AND d.branch_id = NEW.branch_id FOR SHARE OF s;
+    WHERE s.id = NEW.drawer_session_id AND s.closed_at IS NULL AND d.branch_id = branch FOR SHARE OF s;
     IF FOUND OR NOT EXISTS (SELECT FROM drawer_sessions WHERE id = NEW.drawer_session_id) THEN
         RETURN NEW;
     END IF;
@@ -61,7 +68,8 @@ BEGIN
 END
 $$
 """
-CASH_TABLES = ("cash_movements", "payments", "payouts")
+CASH_TABLES = ("cash_movements", "deposit_entries", "deposits", "payments", "payouts")
+TAKING_TABLES = ("deposit_entries", "deposits", "payments", "payouts")
 
 KEEP_SESSION = """
 CREATE FUNCTION spa_keep_drawer_session() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -90,7 +98,9 @@ DECLARE
     put_away bigint;
 BEGIN
     SELECT coalesce((SELECT sum(amount) FROM payments WHERE drawer_session_id = NEW.id), 0)
-         - coalesce((SELECT sum(amount) FROM payouts WHERE drawer_session_id = NEW.id), 0) INTO taken;
+         - coalesce((SELECT sum(amount) FROM payouts WHERE drawer_session_id = NEW.id), 0)
+         + coalesce((SELECT sum(amount) FROM deposits WHERE drawer_session_id = NEW.id), 0)
+         + coalesce((SELECT sum(amount) FROM deposit_entries WHERE drawer_session_id = NEW.id), 0) INTO taken;
     SELECT coalesce(sum(CASE kind WHEN 'paid_in' THEN amount WHEN 'closing_drop' THEN 0 ELSE -amount END), 0),
            coalesce(sum(amount) FILTER (WHERE kind = 'closing_drop'), 0)
     INTO moved, put_away FROM cash_movements WHERE drawer_session_id = NEW.id;
@@ -155,7 +165,7 @@ def upgrade() -> None:
         " ADD CONSTRAINT ck_branches_close_with_open_invoices CHECK (close_with_open_invoices IN ('warn', 'block'))"
     )
     _create_tables()
-    for table in ("payments", "payouts", "journal_entries"):
+    for table in (*TAKING_TABLES, "journal_entries"):
         op.add_column(table, sa.Column("drawer_session_id", sa.BigInteger(), nullable=True))
         key = f"fk_{table}_drawer_session_id"
         op.execute(
@@ -170,10 +180,10 @@ def upgrade() -> None:
             ["drawer_session_id"],
             postgresql_where=sa.text("drawer_session_id IS NOT NULL"),
         )
-    for table in ("payments", "payouts"):
+    for table in TAKING_TABLES:
         rule = f"ck_{table}_drawer"
         op.execute(
-            f"ALTER TABLE {table} ADD CONSTRAINT {rule} CHECK (drawer_session_id IS NULL OR method = 'cash') NOT VALID"
+            f"ALTER TABLE {table} ADD CONSTRAINT {rule} CHECK (drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash') NOT VALID"
         )
         op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {rule}")
     _create_triggers()
@@ -184,9 +194,9 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER tr_{table}_closed_day ON {table}")
     for table in CASH_TABLES:
         op.execute(f"DROP TRIGGER tr_{table}_open_session ON {table}")
-    for table in ("payments", "payouts"):
+    for table in TAKING_TABLES:
         op.drop_constraint(op.f(f"ck_{table}_drawer"), table)
-    for table in ("payments", "payouts", "journal_entries"):
+    for table in (*TAKING_TABLES, "journal_entries"):
         op.drop_column(table, "drawer_session_id")
     for table in ("day_closes", "cash_movements", "drawer_sessions", "drawer_choices", "drawers"):
         op.drop_table(table)

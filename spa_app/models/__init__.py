@@ -4,8 +4,8 @@ from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
-from spa_app.models.cash import DENOMINATIONS, MOVEMENTS, CashMovement, DayClose, Drawer, DrawerChoice, DrawerSession
-from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
+from spa_app.models.cash import DENOMINATIONS, CashMovement, DayClose, Drawer, DrawerChoice, DrawerSession
+from spa_app.models.catalog import Plan, PlanBranch, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.customer_records import (
     FILE_KINDS,
@@ -18,7 +18,9 @@ from spa_app.models.customer_records import (
     RecordAccess,
     TreatmentNote,
 )
+from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -40,7 +42,7 @@ __all__ = [
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
-    "MOVEMENTS",
+    "MONEY_METHODS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -63,6 +65,8 @@ __all__ = [
     "CustomerMerge",
     "CustomerTreatment",
     "DayClose",
+    "Deposit",
+    "DepositEntry",
     "DistinctCustomers",
     "DraftShift",
     "Drawer",
@@ -80,7 +84,10 @@ __all__ = [
     "Payment",
     "Payout",
     "Plan",
+    "PlanBranch",
     "PlanItem",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
 
-PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit")
+PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit", "deposit")
 
 
 class InvoiceCounter(Base):
@@ -125,7 +125,7 @@ class Payment(Base):
         ),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("tendered_amount >= amount", name="tendered"),
-        CheckConstraint("drawer_session_id IS NULL OR method = 'cash'", name="drawer"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
         Index(
             "ix_payments_drawer_session_id",
             "drawer_session_id",
@@ -155,7 +155,7 @@ class Payout(Base):
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("method IN ('cash', 'bank_transfer')", name="method"),
         CheckConstraint("method <> 'bank_transfer' OR reference <> ''", name="reference"),
-        CheckConstraint("drawer_session_id IS NULL OR method = 'cash'", name="drawer"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
         Index(
             "ix_payouts_drawer_session_id",
             "drawer_session_id",

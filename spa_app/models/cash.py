@@ -16,9 +16,6 @@ DENOMINATIONS: dict[str, tuple[int, ...]] = {
     "USD": (10_000, 5_000, 2_000, 1_000, 500, 100, 25, 10, 5, 1),
 }
 
-# kind of movement → its sign in the drawer
-MOVEMENTS = {"paid_in": 1, "drop": -1, "expense": -1, "closing_drop": -1}
-
 
 class Drawer(Base):
     """A drawer for cash. The branch's first active one serves whoever has chosen none."""

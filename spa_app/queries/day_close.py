@@ -19,6 +19,8 @@ from spa_app.models import (
     Branch,
     Customer,
     DayClose,
+    Deposit,
+    DepositEntry,
     DrawerSession,
     Invoice,
     InvoiceLine,
@@ -130,6 +132,8 @@ class ZFacts:
     older_amount: int
     unfinished_visits: int
     drawers: tuple[DrawerRow, ...]
+    deposits: tuple[MethodRow, ...] = ()
+    deposits_returned: tuple[MethodRow, ...] = ()
 
     @property
     def sold_amount(self) -> int:
@@ -172,9 +176,11 @@ class ZFacts:
             "credit_notes": DocumentRow,
             "open_invoices": DocumentRow,
             "drawers": DrawerRow,
+            "deposits": MethodRow,
+            "deposits_returned": MethodRow,
         }
         values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        return cls(**values | {name: tuple(row(**one) for one in values[name]) for name, row in rows.items()})
+        return cls(**values | {name: tuple(row(**one) for one in values.get(name, ())) for name, row in rows.items()})
 
 
 @dataclass(frozen=True)
@@ -273,7 +279,13 @@ def get_facts(branch_id: int, on: dt.date, *, timezone: str, after: dt.date | No
         vat=_vat(issued, voided),
         payments=payments,
         takings={row.method: row.amount for row in payments},
-        payouts=_payouts(branch_id, begins, ends),
+        payouts=_by_method(
+            Payout.method,
+            Payout.amount,
+            Payout.branch_id == branch_id,
+            Payout.given_at >= begins,
+            Payout.given_at < ends,
+        ),
         sessions_punched=day.sessions,
         sessions_amount=day.revenue_amount,
         expired_amount=day.breakage_amount,
@@ -290,6 +302,21 @@ def get_facts(branch_id: int, on: dt.date, *, timezone: str, after: dt.date | No
         older_amount=int(older_amount),
         unfinished_visits=_count_unfinished(branch_id, begins, ends),
         drawers=_drawers(branch_id, begins, ends, clock.day_bounds(after, timezone)[1] if after else begins),
+        deposits=_by_method(
+            Deposit.method,
+            Deposit.amount,
+            Deposit.branch_id == branch_id,
+            Deposit.taken_at >= begins,
+            Deposit.taken_at < ends,
+        ),
+        deposits_returned=_by_method(
+            DepositEntry.method,
+            -DepositEntry.amount,
+            DepositEntry.deposit_id.in_(select(Deposit.id).where(Deposit.branch_id == branch_id)),
+            DepositEntry.kind == "returned",
+            DepositEntry.created_at >= begins,
+            DepositEntry.created_at < ends,
+        ),
     )
 
 
@@ -450,14 +477,11 @@ def _payments(branch_id: int, on: dt.date) -> tuple[MethodRow, ...]:
     return tuple(MethodRow(method, count, int(amount)) for method, count, amount in rows)
 
 
-def _payouts(branch_id: int, begins: dt.datetime, ends: dt.datetime) -> tuple[MethodRow, ...]:
+def _by_method(method: Any, amount: Any, *conditions: ColumnElement[bool]) -> tuple[MethodRow, ...]:
     rows = db.session.execute(
-        select(Payout.method, func.count(), func.sum(Payout.amount))
-        .where(Payout.branch_id == branch_id, Payout.given_at >= begins, Payout.given_at < ends)
-        .group_by(Payout.method)
-        .order_by(Payout.method)
+        select(method, func.count(), func.sum(amount)).where(*conditions).group_by(method).order_by(method)
     )
-    return tuple(MethodRow(method, count, int(amount)) for method, count, amount in rows)
+    return tuple(MethodRow(name, count, int(total)) for name, count, total in rows)
 
 
 def _documents(condition: ColumnElement[bool], amount: Any) -> tuple[DocumentRow, ...]:
@@ -513,6 +537,8 @@ def _changes(before: ZFacts, after: ZFacts) -> list[Change]:
             ("figure", "credited"): facts.credited_amount,
             **{("payments", row.method): row.amount for row in facts.payments},
             **{("payouts", row.method): row.amount for row in facts.payouts},
+            **{("deposits", row.method): row.amount for row in facts.deposits},
+            **{("deposits_returned", row.method): row.amount for row in facts.deposits_returned},
             ("figure", "open"): facts.open_amount,
             ("figure", "variance"): facts.variance_amount,
             ("count", "documents"): facts.documents,

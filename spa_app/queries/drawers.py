@@ -9,7 +9,17 @@ from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import aliased
 
 from spa_app.extensions import db
-from spa_app.models import CashMovement, Drawer, DrawerChoice, DrawerSession, Payment, Payout, User
+from spa_app.models import (
+    CashMovement,
+    Deposit,
+    DepositEntry,
+    Drawer,
+    DrawerChoice,
+    DrawerSession,
+    Payment,
+    Payout,
+    User,
+)
 from spa_app.queries.seen import stamp
 
 MOST_SESSIONS = 12
@@ -17,7 +27,10 @@ MOST_SESSIONS = 12
 
 @dataclass(frozen=True)
 class CashSums:
-    """The cash that moved in one session of a drawer, in minor units, each sum not below zero."""
+    """The cash that moved in one session of a drawer, in minor units, each sum not below zero.
+
+    Deposits are among what was taken, and those given back among what was given.
+    """
 
     taken_amount: int = 0
     given_amount: int = 0
@@ -175,11 +188,13 @@ def sum_cash(session_ids: Iterable[int]) -> dict[int, CashSums]:
     """The cash that moved in each of these sessions. One statement."""
     ids = list(session_ids)
     parts = [
-        select(column.label("session_id"), kind.label("kind"), table.amount.label("amount")).where(column.in_(ids))
-        for table, column, kind in (
-            (Payment, Payment.drawer_session_id, literal("taken")),
-            (Payout, Payout.drawer_session_id, literal("given")),
-            (CashMovement, CashMovement.drawer_session_id, CashMovement.kind),
+        select(column.label("session_id"), kind.label("kind"), amount.label("amount")).where(column.in_(ids))
+        for column, kind, amount in (
+            (Payment.drawer_session_id, literal("taken"), Payment.amount),
+            (Deposit.drawer_session_id, literal("taken"), Deposit.amount),
+            (Payout.drawer_session_id, literal("given"), Payout.amount),
+            (DepositEntry.drawer_session_id, literal("given"), -DepositEntry.amount),
+            (CashMovement.drawer_session_id, CashMovement.kind, CashMovement.amount),
         )
     ]
     rows = union_all(*parts).subquery()

@@ -12,6 +12,7 @@ from spa_app.services import billing, bookings, day_close, drawers, rosters, shi
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
+from spa_app.services.deposits import take_deposit
 from spa_app.services.rosters import Cell
 from tests.factories import (
     TIMEZONE,
@@ -21,7 +22,9 @@ from tests.factories import (
     make_customer,
     make_drawer,
     make_entry,
+    make_promotion,
     open_session_of,
+    set_policy,
     tomorrow_at,
 )
 from tests.services.checks import execute
@@ -43,6 +46,9 @@ def pages(spa: Spa) -> list[str]:
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
     held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
+    deposit = take_deposit(held, method="cash", amount=50_000, actor=spa.receptionist)
+    set_policy(spa.branch, bank_bin="970436", bank_account="0011001234567")
+    promotion = make_promotion("TET", minimum_amount=500_000)
     twin = make_customer("Le Thi Mai", "+84912345678")
     execute("UPDATE customers SET birth_date = '1990-02-03'")
     link_customers(spa.customer, make_customer("Bé Na"), relation="child", actor=SYSTEM)
@@ -74,6 +80,9 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/transfer",
+        f"/bookings/{held}/deposits",
+        f"/deposits/{deposit}/slip",
         "/reports/",
         "/reports/daily",
         "/reports/payments",
@@ -98,6 +107,9 @@ def pages(spa: Spa) -> list[str]:
         "/setup/plans",
         "/setup/plans/new",
         f"/setup/plans/{spa.plan}",
+        "/setup/promotions",
+        "/setup/promotions/new",
+        f"/setup/promotions/{promotion}",
         "/setup/branch",
         "/setup/drawers",
         "/setup/drawers/new",

@@ -13,14 +13,26 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
+from spa_app.models import (
+    Booking,
+    Branch,
+    Customer,
+    CustomerFile,
+    CustomerLink,
+    Invoice,
+    JobRun,
+    RecordAccess,
+    TreatmentNote,
+)
 from spa_app.services import (
     billing,
     blocks,
     bookings,
     day_close,
+    deposits,
     drawers,
     payments,
+    promotions,
     refunds,
     rosters,
     shift_templates,
@@ -63,7 +75,7 @@ def _fill() -> None:
     _drawers(spa)
     factories.make_customer()
     factories.make_resource_type()
-    factories.make_plan([(spa.massage, 2)])
+    factories.make_plan([(spa.massage, 2)], branch_ids=[spa.branch, spa.other_branch])
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     factories.make_card(spa.customer, None, branch_id=spa.branch)
     billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=manager)
@@ -84,6 +96,8 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _deposits(spa)
+    _promotions(spa)
     _waitlist(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
@@ -147,6 +161,24 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _deposits(spa: factories.Spa) -> None:
+    visit = factories.make_booking(spa, starts_at=factories.local_at(spa.branch, "18:00", days=6))
+    deposit = deposits.take_deposit(visit, method="cash", amount=100_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=40_000, reason="asked", actor=spa.manager)
+
+
+def _promotions(spa: factories.Spa) -> None:
+    with atomic() as session:
+        for code in ("TET", "HE"):
+            factories.make_promotion(code, max_uses=5)
+            branch = session.get_one(Branch, spa.branch)
+            claimed = promotions.claim(code, branch=branch, customer_id=spa.customer, total_amount=100_000)
+            invoice = billing.issue(
+                branch=branch, customer_id=spa.customer, lines=[billing.Line("fee", code, 0, 0)], actor=spa.manager
+            )[0]
+            promotions.record_use(claimed, invoice_id=invoice.id, customer_id=spa.customer)
 
 
 def _waitlist(spa: factories.Spa) -> None:

@@ -41,6 +41,9 @@ BREAKING_UPDATES = {
     "ck_branch_hours_order": "branch_hours SET closes_at = opens_at",
     "ck_branch_hours_weekday": "branch_hours SET weekday = 7",
     "ck_branches_code": "branches SET code = 'q 1'",
+    "ck_branches_bank": "branches SET bank_bin = '970436'",
+    "ck_branches_bank_account": "branches SET bank_bin = '970436', bank_account = '1 2 3 4'",
+    "ck_branches_bank_bin": "branches SET bank_bin = 'VCB', bank_account = '0881000458086'",
     "ck_branches_late_cancel_fee": (
         "branches SET late_cancel_policy = 'fee', late_cancel_fee_bp = 5000, late_cancel_fee_amount = 100000"
     ),
@@ -78,6 +81,7 @@ BREAKING_UPDATES = {
     "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
     "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
     "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
+    "ck_customer_treatments_branches": "customer_treatments SET branch_ids = '{}'",
     "ck_customer_treatments_deferred_not_negative": "customer_treatments SET deferred_amount = -1",
     "ck_customer_treatments_expired_not_negative": "customer_treatments SET expired_sessions = -1",
     "ck_customer_treatments_held_not_negative": "customer_treatments SET held_sessions = -1",
@@ -102,6 +106,23 @@ BREAKING_UPDATES = {
     "ck_record_accesses_file": "record_accesses SET file_id = NULL WHERE what = 'file'",
     "ck_record_accesses_what": "record_accesses SET what = 'x'",
     "ck_treatment_notes_body": "treatment_notes SET body = ''",
+    "ck_deposit_entries_kind": "deposit_entries SET kind = 'x', method = NULL, drawer_session_id = NULL, amount = -1",
+    "ck_deposit_entries_method": "deposit_entries SET drawer_session_id = NULL, method = 'x' WHERE kind = 'returned'",
+    "ck_deposit_entries_payment": (
+        "deposit_entries SET kind = 'used', method = NULL, drawer_session_id = NULL WHERE kind = 'returned'"
+    ),
+    "ck_deposit_entries_reason": "deposit_entries SET reason = ''",
+    "ck_deposit_entries_reference": (
+        "deposit_entries SET drawer_session_id = NULL, method = 'card' WHERE kind = 'returned'"
+    ),
+    "ck_deposit_entries_returned_by": (
+        "deposit_entries SET drawer_session_id = NULL, method = 'cash' WHERE kind = 'taken'"
+    ),
+    "ck_deposit_entries_sign": "deposit_entries SET amount = -amount",
+    "ck_deposits_amount": "deposits SET amount = 0",
+    "ck_deposits_balance_not_negative": "deposits SET balance_amount = -1",
+    "ck_deposits_method": "deposits SET drawer_session_id = NULL, method = 'x'",
+    "ck_deposits_reference": "deposits SET drawer_session_id = NULL, method = 'card'",
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
@@ -127,6 +148,12 @@ BREAKING_UPDATES = {
     "ck_payments_drawer": (
         "payments SET method = 'e_wallet', drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
     ),
+    "ck_deposits_drawer": (
+        "deposits SET method = 'e_wallet', drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
+    ),
+    "ck_deposit_entries_drawer": (
+        "deposit_entries SET drawer_session_id = (SELECT min(id) FROM drawer_sessions) WHERE kind = 'taken'"
+    ),
     "ck_payouts_drawer": (
         "payouts SET method = 'bank_transfer', reference = '1',"
         " drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
@@ -144,6 +171,17 @@ BREAKING_UPDATES = {
     "ck_plans_validity_months": "plans SET validity_days = NULL, validity_months = 0",
     "ck_plans_validity_unit": "plans SET validity_days = NULL",
     "ck_plans_vat_rate": "plans SET vat_rate_bp = 10001",
+    "ck_promotion_uses_discount": "promotion_uses SET discount_amount = 0",
+    "ck_promotions_code": "promotions SET code = 'TẾT ' || id",
+    "ck_promotions_discount": "promotions SET percent_bp = NULL, discount_amount = 0",
+    "ck_promotions_max_uses": "promotions SET max_uses = 0, used_count = 0",
+    "ck_promotions_max_uses_per_customer": "promotions SET max_uses_per_customer = 0",
+    "ck_promotions_minimum": "promotions SET minimum_amount = -1",
+    "ck_promotions_one_discount": "promotions SET discount_amount = 5",
+    "ck_promotions_percent": "promotions SET percent_bp = 10001",
+    "ck_promotions_used_not_negative": "promotions SET used_count = -1",
+    "ck_promotions_used_within": "promotions SET used_count = max_uses + 1",
+    "ck_promotions_window": "promotions SET starts_on = '2026-02-01', ends_on = '2026-01-31'",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
     "ck_resources_places": "resources SET places = 0",
     "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
@@ -226,6 +264,8 @@ BREAKING_UPDATES = {
     "uq_payouts_invoice_id": "payouts SET invoice_id = (SELECT min(id) FROM invoices)",
     "uq_plan_items_plan_id_service_id": "plan_items SET plan_id = (SELECT min(id) FROM plans), service_id = NULL",
     "uq_plans_name": "plans SET name = 'same'",
+    "uq_promotion_uses_live": "promotion_uses SET invoice_id = (SELECT min(id) FROM invoices)",
+    "uq_promotions_code": "promotions SET code = 'SAME'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
     "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
     "uq_roster_weeks_branch_id_monday": (
@@ -270,6 +310,7 @@ BREAKING_COPIES = {
 APPEND_ONLY = (
     "audit_log",
     "cash_movements",
+    "deposit_entries",
     "invoice_lines",
     "journal_entries",
     "journal_lines",
@@ -307,6 +348,17 @@ BREAKING_STATEMENTS = {
         (
             "INSERT INTO treatment_entries (treatment_id, kind, sessions)"
             " SELECT id, 'adjust', 1 FROM customer_treatments LIMIT 1",
+        ),
+    ),
+    "tr_deposits_balance": (
+        "tr_deposits_balance",
+        ("UPDATE deposits SET balance_amount = balance_amount - 1", "UPDATE deposits SET amount = amount + 1"),
+    ),
+    "tr_deposit_entries_balance": (
+        "tr_deposits_balance",
+        (
+            "INSERT INTO deposit_entries (deposit_id, kind, amount, method, reason)"
+            " SELECT id, 'returned', -1, 'cash', 'lost' FROM deposits",
         ),
     ),
     "tr_invoices_issued": (
@@ -417,6 +469,16 @@ BREAKING_STATEMENTS = {
                 "payments",
                 "(branch_id, drawer_session_id, invoice_id, method, amount, tendered_amount)"
                 " SELECT {}, (SELECT min(id) FROM invoices), 'cash', 1, 1",
+            ),
+            (
+                "deposits",
+                "(branch_id, drawer_session_id, booking_id, method, amount, balance_amount)"
+                " SELECT {}, (SELECT min(id) FROM bookings), 'cash', 1, 1",
+            ),
+            (
+                "deposit_entries",
+                "(drawer_session_id, deposit_id, kind, method, amount, reason)"
+                " SELECT s.id, (SELECT min(id) FROM deposits), 'returned', 'cash', -1, 'x'",
             ),
             (
                 "payouts",

@@ -23,9 +23,10 @@ from spa_app.services.customer_records import (
 from spa_app.services.customers import create_customer, update_customer
 from tests import factories
 from tests.books import assert_books_balance
+from tests.pictures import picture
 from tests.services.checks import audited, execute, invoice_of, refused, rows
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(20)
+PNG = picture("PNG")
 SECRETS = ("Bí Mật", "bi mat", "0987123456", "+84987123456", "secret@", "1987-06-05", "hidden")
 
 

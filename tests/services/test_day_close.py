@@ -15,6 +15,7 @@ from spa_app.services import (
     bookings,
     branches,
     day_close,
+    deposits,
     drawers,
     expiry,
     ledger,
@@ -67,7 +68,9 @@ def test_the_report_says_what_the_day_came_to(spa, today):
     refunds.refund_card(
         card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
     )
-    make_booking(spa, starts_at=clock.now() - dt.timedelta(hours=4))
+    ahead = make_booking(spa, starts_at=clock.now() - dt.timedelta(hours=4))
+    deposit = deposits.take_deposit(ahead, method="e_wallet", amount=30_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=10_000, reason="less", actor=spa.manager)
     mine = open_session_of(drawer)
     drawers.close_drawer(
         mine, count=Count({500_000: 2, 50_000: 1}), left_amount=500_000, reason="found a note", actor=spa.receptionist
@@ -92,17 +95,19 @@ def test_the_report_says_what_the_day_came_to(spa, today):
     assert [(row.amount, row.reason) for row in day.credit_notes] == [(-900_000, "moves")]
     assert [(row.id, row.amount) for row in day.open_invoices] == [(invoice, 250_000)]
     assert (day.open_count, day.open_amount, day.older_count) == (1, 250_000, 0)
+    assert [(row.method, row.count, row.amount) for row in day.deposits] == [("e_wallet", 1, 30_000)]
+    assert [(row.method, row.count, row.amount) for row in day.deposits_returned] == [("cash", 1, 10_000)]
     [till] = day.drawers
     assert (till.drawer, till.taken_amount, till.given_amount, till.put_away_amount) == (
         "Till",
         1_000_000,
-        900_000,
+        910_000,
         550_000,
     )
     assert (till.expected_amount, till.counted_amount, till.variance_amount, till.reason) == (
-        1_100_000,
+        1_090_000,
         1_050_000,
-        -50_000,
+        -40_000,
         "found a note",
     )
 
@@ -257,6 +262,7 @@ def test_every_act_that_posts_is_refused_on_a_closed_day_and_leaves_nothing(spa,
     set_policy(spa.branch, no_show_policy="fee", no_show_fee_amount=50_000)
     friend = factories.make_customer()
     invoice = db.session.scalar(select(Invoice.id).where(Invoice.booking_id == done))
+    deposit = deposits.take_deposit(missed, method="card", amount=10_000, reference="1", actor=spa.receptionist)
     close(spa, today)
     desk, manager = spa.receptionist, spa.manager
     back = {"basis": "pro_rata", "fee_amount": 0, "shown_amount": None, "reason": "x", "actor": manager}
@@ -295,6 +301,8 @@ def test_every_act_that_posts_is_refused_on_a_closed_day_and_leaves_nothing(spa,
             locale="en",
             progress=lambda *_: None,
         ),
+        "take a deposit": lambda: deposits.take_deposit(prepaid, method="cash", amount=1, actor=desk),
+        "give a deposit back": lambda: deposits.return_deposit(deposit, method="cash", reason="x", actor=manager),
         "pay in": lambda: drawers.move_cash(session, kind="paid_in", amount=1, reason="x", actor=desk),
     }
     before = _everything()

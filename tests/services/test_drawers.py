@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 from spa_app.errors import ConflictError, InvalidError, NotFoundError, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import DrawerSession, Payment, Payout
-from spa_app.services import drawers, payments, reconciliation, refunds
+from spa_app.services import deposits, drawers, payments, reconciliation, refunds
 from spa_app.services.drawers import Count
 from tests import factories
 from tests.books import assert_books_balance
@@ -120,6 +120,18 @@ def test_all_cash_is_expected_and_what_differs_is_over_or_short(spa):
     assert closed.denominations == {"500000": 3, "100000": 2, "other": 15_000}
     # the safe got what was dropped and what did not stay, and gave what was paid in
     assert (balance(1150), balance(5120), balance(5110)) == (150_000 + 715_000 - 200_000, 30_000, 5_000)
+
+
+def test_a_deposit_in_cash_lies_in_the_drawer_until_it_is_given_back(spa):
+    mine = open_session_of(make_drawer(spa.branch, opening=0))
+    visit = factories.make_booking(spa)
+    deposit = deposits.take_deposit(visit, method="cash", amount=200_000, actor=spa.receptionist)
+    deposits.take_deposit(visit, method="card", amount=50_000, reference="1", actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=80_000, reason="cancelled", actor=spa.manager)
+
+    drawers.close_drawer(mine, count=Count({100_000: 1}, 20_000), left_amount=None, actor=spa.receptionist)
+
+    assert (session(mine).expected_amount, session(mine).variance_amount) == (120_000, 0)
 
 
 def test_a_drawer_that_nobody_counted_posts_nothing_and_says_so(spa):

@@ -42,13 +42,15 @@ def change(one: Change) -> str:
     """What differs from the report before."""
     if one.section == "sales":
         return _("Sales: %(what)s", what=kinds().get(one.what, one.what))
-    if one.section in ("payments", "payouts"):
-        method = METHODS.get(one.what, one.what)
-        return (
-            _("Taken: %(method)s", method=method)
-            if one.section == "payments"
-            else _("Paid out: %(method)s", method=method)
-        )
+    method = METHODS.get(one.what, one.what)
+    if one.section == "payments":
+        return _("Taken: %(method)s", method=method)
+    if one.section == "payouts":
+        return _("Paid out: %(method)s", method=method)
+    if one.section == "deposits":
+        return _("Deposits taken: %(method)s", method=method)
+    if one.section == "deposits_returned":
+        return _("Deposits given back: %(method)s", method=method)
     return {
         "voided": _("Voided"),
         "credited": _("Credit notes"),
@@ -72,6 +74,10 @@ def sheet(facts: ZFacts) -> Iterator[Sequence[Cell]]:
         yield [_("VAT in it"), percent(rate.rate_bp), None, rate.vat_amount]
     for method in facts.payments:
         yield [_("Taken"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
+    for method in facts.deposits:
+        yield [_("Deposits taken"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
+    for method in facts.deposits_returned:
+        yield [_("Deposits given back"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
     for method in facts.payouts:
         yield [_("Paid out"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
     yield [_("Packages"), _("Sessions punched"), facts.sessions_punched, facts.sessions_amount]

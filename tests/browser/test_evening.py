@@ -106,6 +106,6 @@ def test_the_evening_without_javascript(till: int, log_in: Callable[..., Page]):
     page.get_by_role("button", name="Close the day").click()
     expect(page.get_by_role("heading", name="Z-report 1")).to_be_visible()
     page.get_by_role("link", name="Print on 80 mm paper").click()
-    expect(page.get_by_text("Till")).to_be_visible()
+    expect(page.get_by_text("Till", exact=True)).to_be_visible()
     db.session.rollback()
     assert db.session.scalar(select(DayClose.z_number)) == 1

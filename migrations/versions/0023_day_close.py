@@ -1,7 +1,7 @@
 """Keep drawers, their cash and their counts; close days, after which nothing is posted on them.
 
 Revision ID: 0023
-Revises: 0027
+Revises: 0030
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0023"
-down_revision = "0027"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -19,7 +19,9 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
+from spa_app.models.gift_card import GiftCard, GiftCardEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.paper import PAPERS, Print
 from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
@@ -43,6 +45,7 @@ __all__ = [
     "FILE_KINDS",
     "MEDIA_TYPES",
     "MONEY_METHODS",
+    "PAPERS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -72,6 +75,8 @@ __all__ = [
     "Drawer",
     "DrawerChoice",
     "DrawerSession",
+    "GiftCard",
+    "GiftCardEntry",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",
@@ -86,6 +91,7 @@ __all__ = [
     "Plan",
     "PlanBranch",
     "PlanItem",
+    "Print",
     "Promotion",
     "PromotionUse",
     "RecordAccess",

@@ -10,18 +10,20 @@ from spa_app.models.policy import Policy
 
 
 class Branch(Base):
-    """One spa. Dates on its cards and reports are dates of its ``timezone``.
+    """One spa. Dates on its cards and reports are dates of its ``timezone``. ``tax_code`` stands on its invoices.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
     policy takes up to ``waiver_limit_amount``, and extend a card by
-    ``extend_limit_days`` in all; above it a manager decides. Closing a day with unpaid invoices of that day is possible
-    with a warning, or not at all (``close_with_open_invoices``: ``warn``, ``block``).
+    ``extend_limit_days`` in all; above it a manager decides. Gift cards sold here are good for ``gift_card_months``,
+    without a number for ever. Closing a day with unpaid invoices of that day is possible with a warning, or not at all
+    (``close_with_open_invoices``: ``warn``, ``block``).
     """
 
     __tablename__ = "branches"
     __table_args__ = (
         UniqueConstraint("code"),
         CheckConstraint("code ~ '^[A-Z0-9]{1,8}$'", name="code"),
+        CheckConstraint("tax_code ~ '^[0-9A-Z-]{0,20}$'", name="tax_code"),
         CheckConstraint("late_cancel_policy IN ('none', 'forfeit', 'fee')", name="late_cancel_policy"),
         CheckConstraint("no_show_policy IN ('none', 'forfeit', 'fee')", name="no_show_policy"),
         CheckConstraint(
@@ -42,6 +44,7 @@ class Branch(Base):
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
         CheckConstraint("close_with_open_invoices IN ('warn', 'block')", name="close_with_open_invoices"),
+        CheckConstraint("gift_card_months BETWEEN 1 AND 120", name="gift_card_months"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -50,6 +53,7 @@ class Branch(Base):
     timezone: Mapped[str]
     address: Mapped[str] = mapped_column(server_default="")
     phone: Mapped[str | None]
+    tax_code: Mapped[str] = mapped_column(server_default="")
     # Where transfers go: both, or neither
     bank_bin: Mapped[str | None]
     bank_account: Mapped[str | None]
@@ -64,6 +68,7 @@ class Branch(Base):
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
     close_with_open_invoices: Mapped[str] = mapped_column(server_default="warn")
+    gift_card_months: Mapped[int | None] = mapped_column(SmallInteger)
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

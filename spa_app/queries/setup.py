@@ -47,8 +47,9 @@ POLICY_COLUMNS = (
     "waiver_limit_amount",
     "extend_limit_days",
     "close_with_open_invoices",
+    "gift_card_months",
 )
-ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "bank_bin", "bank_account", "bank_holder")
+ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (
     "name",
     "duration_minutes",

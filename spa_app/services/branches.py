@@ -1,5 +1,6 @@
 """A branch as its managers set it up: hours of the week, policies, its name. Each change keeps before and after."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from zoneinfo import available_timezones
@@ -24,8 +25,10 @@ NAME_LENGTH = 120
 ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
+MOST_GIFT_CARD_MONTHS = 120
 BIGGEST_AMOUNT = 10**12
 OPEN_INVOICES = ("warn", "block")  # what closing a day does about its unpaid invoices
+_TAX_CODE = re.compile(r"[0-9A-Z-]{0,20}")
 _DAY_FIELD = "day_{}"
 
 
@@ -58,10 +61,10 @@ def set_hours(*, branch_id: int, week: Sequence[Periods], actor: Actor, seen: st
 
 
 def set_policies(*, branch_id: int, values: dict[str, Any], actor: Actor, seen: str | None = None) -> int:
-    """Set what is taken for a late cancellation and for a no-show; ``values`` are :data:`setup.POLICY_COLUMNS`.
+    """Set what is taken for a late cancellation and for a no-show, and how long what is sold is good for.
 
-    What was taken before stays as it is. Locks the branch. Raises :class:`InvalidError` at the field, and
-    :class:`ConflictError` where the policies are no longer as ``seen``.
+    ``values`` are :data:`setup.POLICY_COLUMNS`. What was taken or sold before stays as it is. Locks the branch. Raises
+    :class:`InvalidError` at the field, and :class:`ConflictError` where the policies are no longer as ``seen``.
     """
     check_policies(values)
     with atomic() as session:
@@ -93,6 +96,8 @@ def check_policies(values: dict[str, Any]) -> None:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
     if values["close_with_open_invoices"] not in OPEN_INVOICES:
         raise InvalidError("policy_unknown", N_("Choose what happens."), field="close_with_open_invoices")
+    if values["gift_card_months"] is not None and not 1 <= values["gift_card_months"] <= MOST_GIFT_CARD_MONTHS:
+        raise InvalidError("months_invalid", N_("Give 1 to 120 months."), field="gift_card_months")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
         raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
 
@@ -104,11 +109,12 @@ def set_about(
     timezone: str,
     address: str,
     phone: str,
+    tax_code: str,
     actor: Actor,
     bank: tuple[str, str, str] = ("", "", ""),
     seen: str | None = None,
 ) -> int:
-    """Set the branch's name, time zone, address, phone number and ``bank``. Locks the branch.
+    """Set the branch's name, time zone, address, phone, tax number and ``bank``. Locks the branch.
 
     ``bank`` is (the bank's number, the account, its holder) to which transfers go; the first two both, or neither.
 
@@ -127,6 +133,7 @@ def set_about(
         "timezone": timezone,
         "address": clean_text(address, field="address", limit=ADDRESS_LENGTH, lines=False),
         "phone": normalise(phone),
+        "tax_code": _clean_tax_code(tax_code),
         **_bank(*bank),
     }
     with atomic() as session:
@@ -144,6 +151,15 @@ def set_about(
         session.flush()
         _record("branch_changed", branch_id, actor, before, values)
         return branch_id
+
+
+def _clean_tax_code(typed: str) -> str:
+    tax_code = "".join(typed.split()).upper()
+    if not _TAX_CODE.fullmatch(tax_code):
+        raise InvalidError(
+            "tax_code_invalid", N_("Give up to 20 figures, letters and hyphens, like 0312345678-001."), field="tax_code"
+        )
+    return tax_code
 
 
 def _bank(bank_bin: str, account: str, holder: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from spa_app.services import (
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.demo_gift_cards import add_gift_cards
 from spa_app.services.drawers import Count
 from spa_app.services.ledger import Account, Posting
 from spa_app.services.rosters import Cell
@@ -119,6 +120,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
         _settle(dice, manager)
+        add_gift_cards(branch, customers, manager)
         _deposits(manager)
         _waitlist(dice, branch, services, customers, manager)
         # As if they had been booked in good time.
@@ -141,6 +143,7 @@ def _branch(timezone: str) -> Branch:
         late_cancel_policy="fee",
         late_cancel_fee_bp=5_000,
         waiver_limit_amount=200_000,
+        gift_card_months=12,
     )
     db.session.add(branch)
     db.session.flush()

@@ -36,6 +36,7 @@ class Account(IntEnum):
     PRODUCT_REVENUE = 4140
     OVER_SHORT = 5110
     PETTY_EXPENSES = 5120
+    GOODWILL = 5130
 
 
 METHOD_ACCOUNTS = {
@@ -43,6 +44,7 @@ METHOD_ACCOUNTS = {
     "card": Account.CARD,
     "bank_transfer": Account.BANK,
     "e_wallet": Account.E_WALLET,
+    "gift_card": Account.GIFT_CARDS,
     "store_credit": Account.STORE_CREDIT,
     "deposit": Account.DEPOSITS,
 }
@@ -57,12 +59,13 @@ _POST = text(
                 :drawer_session_id, :actor_id)
         RETURNING id
     ), lines AS (
-        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, deposit_id)
-        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.deposit_id
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id,
+               line.deposit_id
         FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
                                      CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]),
-                                     CAST(:deposit_ids AS bigint[]))
-            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, deposit_id, position)
+                                     CAST(:gift_card_ids AS bigint[]), CAST(:deposit_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id, position)
         ORDER BY line.position
     )
     SELECT id FROM entry
@@ -89,12 +92,13 @@ _POST_MANY = text(
 
 @dataclass(frozen=True)
 class Posting:
-    """One line to be. Deferred revenue names its card, store credit its customer, a deposit itself."""
+    """One line to be: of deferred revenue, a gift card or a deposit it names that, of store credit the customer."""
 
     account: Account
     amount: int
     treatment_id: int | None = None
     customer_id: int | None = None
+    gift_card_id: int | None = None
     deposit_id: int | None = None
 
 
@@ -133,6 +137,7 @@ def post(
             "drawer_session_id": drawer_session_id,
             "actor_id": actor.user_id,
             **_columns(lines),
+            "gift_card_ids": [line.gift_card_id for line in lines],
             "deposit_ids": [line.deposit_id for line in lines],
         },
     ).scalar_one()
@@ -175,7 +180,14 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
         invoice_id=invoice_id,
         reverses_id=entry_id,
         postings=[
-            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id, line.deposit_id)
+            Posting(
+                Account(line.account_id),
+                -line.amount,
+                line.treatment_id,
+                line.customer_id,
+                line.gift_card_id,
+                line.deposit_id,
+            )
             for line in lines
         ],
     )

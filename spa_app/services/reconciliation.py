@@ -8,6 +8,7 @@ from sqlalchemy import text
 from spa_app.extensions import db
 from spa_app.services import audit
 from spa_app.services.actor import Actor
+from spa_app.services.reconciling_gift_cards import GIFT_CARD_CHECKS, GIFT_CARD_FIX
 from spa_app.services.transaction import atomic
 
 HISTORY = """
@@ -231,6 +232,7 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE u.released_at IS NULL AND (i.status = 'void' OR i.is_credited)
         """,
     ),
+    **GIFT_CARD_CHECKS,
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """
@@ -355,7 +357,8 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 
-CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit")  # what FIXES write anew
+# what FIXES write anew
+CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit", "gift_card_balance")
 FIXES = (
     f"""
     UPDATE customer_treatments c
@@ -383,6 +386,7 @@ FIXES = (
     FROM customers o LEFT JOIN ({CREDIT}) l USING (id)
     WHERE o.id = c.id AND c.credit_amount <> coalesce(l.amount, 0)
     """,
+    GIFT_CARD_FIX,
 )
 
 
@@ -410,13 +414,13 @@ def list_faults() -> list[Fault]:
 def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
     """Write every cached counter, amount and status anew from its history, which is never touched.
 
-    Those of ``faults`` that are a cache's are audited. Locks cards, invoices and customers against every write, so that
-    no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it has to wait for
-    longer than 3 s.
+    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, gift cards and customers against every
+    write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it
+    has to wait for longer than 3 s.
     """
     with atomic() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        session.execute(text("LOCK TABLE customer_treatments, invoices, customers IN EXCLUSIVE MODE"))
+        session.execute(text("LOCK TABLE customer_treatments, invoices, gift_cards, customers IN EXCLUSIVE MODE"))
         for fix in FIXES:
             session.execute(text(fix))
         for fault in faults:

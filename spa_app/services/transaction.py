@@ -1,11 +1,11 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
-id → lapsed holds by id → treatments by id → invoice → customers by id → invoice counter → the open session of a drawer.
-Lock before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a therapist.) Whoever
-closes a drawer or a day locks the branch first of all, and then no more than drawers. One stands aside: whoever books
-for a new customer on a shared phone locks its first holder before the therapists; safe as long as nobody who has that
-lock waits for one.
+id → lapsed holds by id → treatments by id → invoice → gift cards by id → customers by id → invoice counter → the open
+session of a drawer. Lock before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a
+therapist.) Whoever closes a drawer or a day locks the branch first of all, and then no more than drawers. One stands
+aside: whoever books for a new customer on a shared phone locks its first holder before the therapists; safe as long as
+nobody who has that lock waits for one.
 """
 
 import datetime as dt
@@ -86,8 +86,14 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_promotions_used_within": lambda: ConflictError(
         "promotion_used_up", N_("The last use of this promotion was just taken."), field="code"
     ),
+    "uq_prints_invoice_id_paper_paid_amount_copy_number": lambda: ConflictError(
+        "printed_meanwhile", N_("Somebody else has just printed this. Print again for a copy.")
+    ),
     "ck_customers_credit": lambda: ConflictError(
         "no_credit", N_("The customer's store credit no longer covers this."), field="amount"
+    ),
+    "ck_gift_cards_balance": lambda: ConflictError(
+        "gift_card_too_small", N_("Less is left on the gift card by now. Nothing was taken."), field="amount"
     ),
     "uq_customers_phone": lambda: ConflictError(
         "phone_taken",

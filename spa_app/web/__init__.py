@@ -3,7 +3,20 @@
 from flask import Flask
 
 from spa_app.extensions import db
-from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, looks, navigation, request_log, security
+from spa_app.web import (
+    assets,
+    errors,
+    filters,
+    forms,
+    health,
+    htmx,
+    i18n,
+    looks,
+    navigation,
+    request_log,
+    security,
+    store_credit,
+)
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -20,9 +33,14 @@ from spa_app.web.customers import routes as customers
 from spa_app.web.day_close import drawers as _drawers  # noqa: F401 - its routes
 from spa_app.web.day_close import routes as day_close
 from spa_app.web.deposits import routes as deposits
+from spa_app.web.gift_cards import routes as gift_cards
+from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
+from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.invoices import transfers as _transfers  # noqa: F401 - its routes
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
+from spa_app.web.reports import ledger as _ledger  # noqa: F401 - its routes
+from spa_app.web.reports import liability as _liability  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters
@@ -41,6 +59,7 @@ AREAS = (
     cards,
     customers,
     day_close,
+    gift_cards,
     deposits,
     health,
     invoices,
@@ -49,6 +68,7 @@ AREAS = (
     series,
     setup,
     sheet,
+    store_credit,
     treatments,
     waitlist,
     walk_in,

@@ -22,6 +22,7 @@ from tests.factories import (
     make_customer,
     make_drawer,
     make_entry,
+    make_gift_card,
     make_promotion,
     open_session_of,
     set_policy,
@@ -42,6 +43,7 @@ def pages(spa: Spa) -> list[str]:
         make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    gift_card = make_gift_card(spa, receiver_name="Hồng")
     planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
@@ -77,9 +79,19 @@ def pages(spa: Spa) -> list[str]:
         "/slots",
         f"/affected?staff_id={spa.therapists[0]}&date={tomorrow}",
         f"/affected?resource_id={spa.rooms[1]}",
+        "/gift-cards",
+        "/gift-cards?q=zzz",
+        "/gift-cards/new?q=mai",
+        f"/gift-cards/new?customer_id={spa.customer}",
+        f"/gift-cards/{gift_card.id}",
+        f"/gift-cards/{gift_card.id}/voucher",
+        f"/invoices/{gift_card.invoice}",
+        "/store-credit",
+        f"/customers/{spa.customer}/credit",
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        f"/invoices/{unpaid}/a4",
         f"/invoices/{unpaid}/transfer",
         f"/bookings/{held}/deposits",
         f"/deposits/{deposit}/slip",
@@ -89,6 +101,14 @@ def pages(spa: Spa) -> list[str]:
         "/reports/sessions",
         "/reports/owed",
         "/reports/export",
+        "/reports/ledger",
+        "/reports/ledger/journal",
+        "/reports/ledger/accounts/1310",
+        "/reports/ledger/entries/1",
+        "/reports/revenue",
+        "/reports/liability",
+        "/reports/liability/cards",
+        "/reports/e-invoices",
         "/roster",
         f"/roster?week={planned}",
         f"/roster/cell?week={planned}&staff_id={spa.therapists[0]}&weekday=0",

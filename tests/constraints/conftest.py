@@ -31,6 +31,8 @@ from spa_app.services import (
     day_close,
     deposits,
     drawers,
+    gift_card_desk,
+    papers,
     payments,
     promotions,
     refunds,
@@ -54,7 +56,7 @@ def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[st
         url = make()
         app = create_app(replace(settings, database_url=url))
         with app.app_context():
-            _fill()
+            fill()
             assert_books_balance()
             db.session.remove()
             db.engine.dispose()
@@ -69,7 +71,8 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def _fill() -> None:
+def fill() -> None:
+    """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
     _drawers(spa)
@@ -91,6 +94,8 @@ def _fill() -> None:
         invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    for _ in range(2):
+        papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
@@ -99,6 +104,7 @@ def _fill() -> None:
     _deposits(spa)
     _promotions(spa)
     _waitlist(spa)
+    _gift_cards(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
@@ -161,6 +167,17 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _gift_cards(spa: factories.Spa) -> None:
+    for _ in range(2):
+        code = factories.make_gift_card(spa, amount=100_000).code
+        sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
+        payments.take_payment(sale, method="gift_card", amount=30_000, gift_card_code=code, actor=spa.manager)
+    given = gift_card_desk.issue_gift_card(
+        amount=50_000, branch_id=spa.branch, customer_id=spa.customer, reason="sorry", actor=spa.manager
+    )
+    gift_card_desk.adjust_gift_card(given, amount=1_000, reason="typo", actor=spa.manager)
 
 
 def _deposits(spa: factories.Spa) -> None:

@@ -56,6 +56,7 @@ BREAKING_UPDATES = {
     "ck_branches_no_show_fee_bp": "branches SET no_show_fee_bp = 0",
     "ck_branches_no_show_policy": "branches SET no_show_policy = 'x'",
     "ck_branches_waiver_limit": "branches SET waiver_limit_amount = -1",
+    "ck_branches_tax_code": "branches SET tax_code = 'MST 1'",
     "ck_branches_extend_limit": "branches SET extend_limit_days = -1",
     "ck_branches_close_with_open_invoices": "branches SET close_with_open_invoices = 'pray'",
     "ck_cash_movements_amount": "cash_movements SET amount = 0",
@@ -78,6 +79,16 @@ BREAKING_UPDATES = {
     ),
     "ck_drawer_sessions_variance": "drawer_sessions SET variance_amount = 1",
     "ck_drawers_name": "drawers SET name = ''",
+    "ck_branches_gift_card_months": "branches SET gift_card_months = 0",
+    "ck_gift_card_entries_expires_on": "gift_card_entries SET expires_on = '2030-01-01' WHERE kind = 'issue'",
+    "ck_gift_card_entries_kind": "gift_card_entries SET kind = 'x' WHERE kind = 'issue'",
+    "ck_gift_card_entries_payment": "gift_card_entries SET payment_id = NULL WHERE kind = 'redeem'",
+    "ck_gift_card_entries_sign": "gift_card_entries SET amount = -1 WHERE kind = 'issue'",
+    "ck_gift_cards_balance": "gift_cards SET balance_amount = -1",
+    "ck_gift_cards_cancelled": "gift_cards SET cancelled_at = now(), balance_amount = 1",
+    "ck_gift_cards_code": "gift_cards SET code = 'ABCD-EFGH-JKL'",
+    "ck_gift_cards_expired": "gift_cards SET expired_amount = -1",
+    "ck_gift_cards_initial": "gift_cards SET initial_amount = 0",
     "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
     "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
     "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
@@ -143,6 +154,7 @@ BREAKING_UPDATES = {
     "ck_job_runs_job": "job_runs SET job = 'x'",
     "ck_journal_entries_event": "journal_entries SET event = 'x'",
     "ck_journal_lines_amount": "journal_lines SET amount = 0",
+    "ck_outbox_end": "outbox SET done_at = now(), failed_at = now()",
     "ck_outbox_kind": "outbox SET kind = 'x'",
     "ck_payments_amount": "payments SET amount = 0",
     "ck_payments_drawer": (
@@ -182,6 +194,9 @@ BREAKING_UPDATES = {
     "ck_promotions_used_not_negative": "promotions SET used_count = -1",
     "ck_promotions_used_within": "promotions SET used_count = max_uses + 1",
     "ck_promotions_window": "promotions SET starts_on = '2026-02-01', ends_on = '2026-01-31'",
+    "ck_prints_copy_number": "prints SET copy_number = -1",
+    "ck_prints_paper": "prints SET paper = 'x'",
+    "ck_prints_way": "prints SET way = 'x'",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
     "ck_resources_places": "resources SET places = 0",
     "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
@@ -252,6 +267,16 @@ BREAKING_UPDATES = {
         " denominations = NULL"
     ),
     "uq_drawers_branch_id_name": "drawers SET name = 'same'",
+    "uq_gift_card_entries_issue": (
+        "gift_card_entries SET kind = 'issue', amount = 1, expires_on = NULL, payment_id = NULL,"
+        " gift_card_id = (SELECT min(id) FROM gift_cards)"
+    ),
+    "uq_gift_card_entries_redeem": (
+        "gift_card_entries SET kind = 'redeem', amount = -1, expires_on = NULL,"
+        " payment_id = (SELECT min(id) FROM payments)"
+    ),
+    "uq_gift_cards_code": "gift_cards SET code = 'AAAAAAAAAAAA'",
+    "uq_gift_cards_invoice_line_id": "gift_cards SET invoice_line_id = (SELECT min(id) FROM invoice_lines)",
     "uq_invoice_lines_invoice_id_position": (
         "invoice_lines SET invoice_id = (SELECT min(id) FROM invoices), position = 1"
     ),
@@ -266,6 +291,7 @@ BREAKING_UPDATES = {
     "uq_plans_name": "plans SET name = 'same'",
     "uq_promotion_uses_live": "promotion_uses SET invoice_id = (SELECT min(id) FROM invoices)",
     "uq_promotions_code": "promotions SET code = 'SAME'",
+    "uq_prints_invoice_id_paper_paid_amount_copy_number": "prints SET copy_number = 0",
     "uq_resource_types_name": "resource_types SET name = 'same'",
     "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
     "uq_roster_weeks_branch_id_monday": (
@@ -310,12 +336,14 @@ BREAKING_COPIES = {
 APPEND_ONLY = (
     "audit_log",
     "cash_movements",
+    "gift_card_entries",
     "deposit_entries",
     "invoice_lines",
     "journal_entries",
     "journal_lines",
     "payments",
     "payouts",
+    "prints",
     "record_accesses",
     "treatment_entries",
 )
@@ -350,6 +378,20 @@ BREAKING_STATEMENTS = {
             " SELECT id, 'adjust', 1 FROM customer_treatments LIMIT 1",
         ),
     ),
+    "tr_gift_cards_balance": (
+        "tr_gift_cards_balance",
+        (
+            "UPDATE gift_cards SET balance_amount = balance_amount + 1 WHERE cancelled_at IS NULL",
+            "UPDATE gift_cards SET initial_amount = initial_amount + 1",
+            "UPDATE gift_cards SET expired_amount = expired_amount + 1",
+            "INSERT INTO gift_cards (code, branch_id, initial_amount, balance_amount)"
+            " SELECT 'AAAAAAAAAAAA', min(id), 5, 5 FROM branches",
+        ),
+    ),
+    "tr_gift_card_entries_balance": (
+        "tr_gift_cards_balance",
+        ("INSERT INTO gift_card_entries (gift_card_id, kind, amount) SELECT min(id), 'adjust', 5 FROM gift_cards",),
+    ),
     "tr_deposits_balance": (
         "tr_deposits_balance",
         ("UPDATE deposits SET balance_amount = balance_amount - 1", "UPDATE deposits SET amount = amount + 1"),
@@ -383,6 +425,7 @@ BREAKING_STATEMENTS = {
             ("bookings", ", version = version + 1"),
             ("customer_files", ""),
             ("customer_treatments", ""),
+            ("gift_cards", ""),
             ("waitlist_entries", ", version = version + 1"),
         )
     },

@@ -349,6 +349,16 @@ def test_an_expiry_runs_when_even_today_is_closed(spa, today):
     assert db.session.scalars(posted).all() == [today + DAY]
 
 
+def test_a_gift_card_expires_on_the_first_open_day(spa, today):
+    factories.make_gift_card(spa, amount=100_000, expires_on=today - DAY)
+    close(spa, today)
+
+    expiry.expire_due_gift_cards()
+
+    posted = select(JournalEntry.posted_on).where(JournalEntry.event == "gift_cards_expired")
+    assert db.session.scalars(posted).all() == [today + DAY]
+
+
 def test_another_branch_goes_on(spa, today):
     close(spa, today)
     customer = factories.make_customer()

@@ -23,6 +23,8 @@ from spa_app.models import (
     BookingItem,
     Customer,
     CustomerTreatment,
+    GiftCard,
+    GiftCardEntry,
     Invoice,
     InvoiceLine,
     JournalEntry,
@@ -59,6 +61,7 @@ LEFT_OUT = {
     "invoices.branch_id",
     "payments.branch_id",
     "payouts.branch_id",
+    "gift_cards.branch_id",
     "journal_entries.branch_id",
     "bookings.created_by_id",  # the user's name, here and below
     "bookings.held_by_id",
@@ -66,6 +69,7 @@ LEFT_OUT = {
     "invoices.created_by_id",
     "payments.actor_id",
     "payouts.actor_id",
+    "gift_card_entries.actor_id",
     "journal_entries.actor_id",
     "journal_entries.id",  # the line names its entry
     "booking_items.booking_id",  # the row names the visit
@@ -84,6 +88,8 @@ EXPORTED = {
     InvoiceLine: "invoice_lines",
     Payment: "payments",
     Payout: "payouts",
+    GiftCard: "gift_cards",
+    GiftCardEntry: "gift_card_history",
     JournalEntry: "journal",
     JournalLine: "journal",
 }

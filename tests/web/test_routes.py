@@ -9,7 +9,7 @@ from werkzeug.routing import Rule
 
 from spa_app.models import ROLES
 from tests.books import assert_books_balance
-from tests.factories import Spa, login, make_booking, make_card, make_entry, tomorrow_at
+from tests.factories import Spa, login, make_booking, make_card, make_entry, make_gift_card, tomorrow_at
 
 USERNAMES = {"receptionist": "reception", "therapist": "therapist", "manager": "manager", "owner": "owner"}
 NONSENSE = (
@@ -109,6 +109,12 @@ FIELDS = [
     "late_cancel_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "gift_card_months",
+    "gift_card_code",
+    "receiver_name",
+    "greeting",
+    "expires_on",
+    "take_off",
     "lines-0-service",
     "lines-0-sessions",
     "validity",
@@ -123,6 +129,10 @@ FIELDS = [
     "other_amount",
     "left_amount",
     "close_with_open_invoices",
+    "paper",
+    "way",
+    "recipient",
+    "tax_code",
 ]
 QUERY = [
     "date",
@@ -150,6 +160,9 @@ QUERY = [
     "weekday",
     "late_cancel_minutes",
     "no_show_percent",
+    "gift_card_code",
+    "due",
+    "print",
 ]
 
 
@@ -172,6 +185,7 @@ def busy(spa: Spa) -> Spa:
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="pending")
     make_entry(spa)
+    make_gift_card(spa)
     return spa
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from spa_app import clock
 from spa_app.errors import N_, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import Branch, Customer, Invoice, InvoiceCounter, InvoiceLine
+from spa_app.models import Branch, Customer, GiftCard, Invoice, InvoiceCounter, InvoiceLine
 from spa_app.money import vat_within
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account, Posting
@@ -93,13 +93,35 @@ def issue(
 
 
 def credit_lines(lines: Iterable[InvoiceLine]) -> list[Posting]:
-    """The credits of invoice lines that are not plans: what each earned or is owed, and its VAT."""
+    """The credits of invoice lines that are not plans: what each earned or is owed, and its VAT.
+
+    What sells a gift card names it: the card is made before (``gift_cards.issue_for``).
+    """
+    sold = list(lines)
     sums: dict[Account, int] = {}
-    for line in lines:
+    for line in sold:
+        if line.kind == "gift_card":
+            continue
         account = LINE_ACCOUNTS[line.kind]
         sums[account] = sums.get(account, 0) - (line.amount - line.vat_amount)
         sums[Account.VAT] = sums.get(Account.VAT, 0) - line.vat_amount
-    return [Posting(account, amount) for account, amount in sorted(sums.items())]
+    return [*(Posting(account, amount) for account, amount in sorted(sums.items())), *_gift_cards(sold)]
+
+
+def _gift_cards(lines: Sequence[InvoiceLine]) -> list[Posting]:
+    amounts = {line.id: line.amount for line in lines if line.kind == "gift_card"}
+    if not amounts:
+        return []
+    cards = db.session.execute(
+        select(GiftCard.invoice_line_id, GiftCard.id)
+        .where(GiftCard.invoice_line_id.in_(amounts))
+        .order_by(GiftCard.invoice_line_id)
+    )
+    return [
+        Posting(LINE_ACCOUNTS["gift_card"], -amounts[line_id], gift_card_id=card_id)
+        for line_id, card_id in cards
+        if line_id is not None
+    ]
 
 
 def list_lines(invoice_id: int) -> Sequence[InvoiceLine]:

@@ -1,12 +1,14 @@
 """Taking invoices back: void while unpaid, by a credit note once money was taken."""
 
+from dataclasses import replace
+
 from sqlalchemy import select
 
 from spa_app import clock
 from spa_app.errors import N_, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine, JournalEntry
-from spa_app.services import audit, ledger, treatments
+from spa_app.services import audit, gift_cards, ledger, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
@@ -22,10 +24,11 @@ from spa_app.services.transaction import atomic
 
 
 def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
-    """Void the unpaid invoice of a plan, taking its unused cards back, and return the invoice's id.
+    """Void the unpaid invoice of plans and gift cards, taking its unused cards back, and return the invoice's id.
 
-    Locks the cards, then the invoice. Raises :class:`WrongStateError` when money was taken or a visit is billed (undo
-    the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a reason.
+    Locks the cards, the invoice, then the gift cards. Raises :class:`WrongStateError` when money was taken or a visit
+    is billed (undo the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a
+    reason.
     """
     with atomic() as session:
         reason = required_reason(reason)
@@ -52,8 +55,9 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
 def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, actor: Actor) -> None:
     """Take back the invoice of a visit whose completion or cancellation is undone: void it, credit it once paid on.
 
-    The caller holds the booking and its cards locked; locks the invoice, then the customer. Crediting is a manager's
-    act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice: does nothing.
+    The caller holds the booking and its cards locked; locks the invoice, its gift cards, then the customer. Crediting
+    is a manager's act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice:
+    does nothing.
     """
     session = db.session
     invoice_id = session.execute(
@@ -84,6 +88,7 @@ def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> Non
             number=invoice.number,
             status=Word(STATUS_WORDS[invoice.status]),
         )
+    gift_cards.cancel_sold(invoice.id, reason=reason, actor=actor)
     invoice.status = "void"
     invoice.voided_at = clock.now()
     invoice.reason = reason
@@ -96,6 +101,7 @@ def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> Non
 def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
     """Issue the credit note of a whole invoice. What was paid goes to store credit, the rest is no longer owed."""
     lines = list_lines(invoice.id)
+    gift_cards.cancel_sold(invoice.id, reason=reason, actor=actor)
     customer = lock_customer(invoice.customer_id)
     paid, total, vat = invoice.paid_amount, invoice.total_amount, invoice.vat_amount
     note = Invoice(
@@ -140,7 +146,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
         invoice_id=note.id,
         reverses_id=_sale_entries(invoice.id)[0],
         postings=[
-            *(Posting(one.account, -one.amount) for one in credit_lines(lines)),
+            *(replace(one, amount=-one.amount) for one in credit_lines(lines)),
             Posting(Account.STORE_CREDIT, -paid, customer_id=customer.id),
             Posting(Account.RECEIVABLE, paid - total),
         ],
@@ -157,6 +163,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
 
 def _sale_entries(invoice_id: int) -> list[int]:
     query = select(JournalEntry.id).where(
-        JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(("visit_invoiced", "plan_sold", "fee_charged"))
+        JournalEntry.invoice_id == invoice_id,
+        JournalEntry.event.in_(("visit_invoiced", "plan_sold", "fee_charged", "sale_invoiced")),
     )
     return list(db.session.execute(query).scalars())

@@ -1,4 +1,4 @@
-"""/sales, /invoices/<id> with its payments and receipt, and the session slip of a visit."""
+"""/sales, /invoices/<id> with its payments, and the session slip of a visit."""
 
 import datetime as dt
 
@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import billing as queries
+from spa_app.queries.gift_cards import list_sold
 from spa_app.queries.parties import list_mates
 from spa_app.services import billing, payments
 from spa_app.web import errors
@@ -17,6 +18,7 @@ from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
+from spa_app.web.invoices.paper_forms import papers_context
 from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
 from spa_app.web.security import asked_branch, current_actor, local_today, roles, signed_in, use_branch
@@ -72,15 +74,6 @@ def show(invoice_id: int) -> ResponseReturnValue:
     return _page(invoice_id)
 
 
-@bp.get("/invoices/<int:invoice_id>/receipt")
-@roles(*DESK)
-def receipt(invoice_id: int) -> ResponseReturnValue:
-    """The receipt to print, on 80 mm paper or A4."""
-    enter(invoice_id)
-    invoice = queries.get_invoice(invoice_id)
-    return make_response(render_template("invoices/receipt.html", invoice=invoice, methods=METHODS))
-
-
 @bp.get("/bookings/<int:booking_id>/slip")
 @roles(*DESK)
 def slip(booking_id: int) -> ResponseReturnValue:
@@ -110,11 +103,14 @@ def pay(invoice_id: int) -> ResponseReturnValue:
                 amount=form.amount.data,
                 reference="" if cash else form.reference.data or "",
                 tendered_amount=form.tendered_amount.data if cash else None,
+                gift_card_code=form.gift_card_code.data or "",
                 actor=current_actor(),
             ),
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
+        if error.code == "gift_card_too_small" and "balance" in error.params:
+            form.set_amount(error.params["balance"].amount)
         return _page(invoice_id, errors.status_of(error), payment=form)
     invoice = queries.get_invoice(invoice_id)
     taken = next(payment for payment in invoice.payments if payment.id == payment_id)
@@ -171,6 +167,7 @@ def _page(
         status,
         title=invoice.number,
         invoice=invoice,
+        gift_cards=list_sold(invoice_id, today=local_today()) if invoice.sells_gift_cards else (),
         form=payment,
         voiding=voiding or VoidForm(formdata=None),
         methods=METHODS,
@@ -183,6 +180,7 @@ def _page(
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
         currency=current_app.config["SETTINGS"].currency,
+        **papers_context(invoice),
     )
 
 

@@ -60,6 +60,10 @@ class PoliciesForm(Form):
         choices=[SelectChoice("warn", _l("Is possible, with a warning")), SelectChoice("block", _l("Is refused"))],
         default="warn",
     )
+    gift_card_months = IntegerField(
+        _l("Gift cards can be used for so many months"),
+        [Optional(), NumberRange(1, branches.MOST_GIFT_CARD_MONTHS)],
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,6 +77,7 @@ class PoliciesForm(Form):
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
             "close_with_open_invoices": self.close_with_open_invoices.data,
+            "gift_card_months": self.gift_card_months.data,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data

@@ -112,9 +112,42 @@ RULES = {
             AS m (method, account)
         WHERE (SELECT coalesce(sum(amount), 0) FROM payments p WHERE p.method = m.method)
            - (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.method = m.method)
+           + CASE m.method WHEN 'cash' THEN (
+                 SELECT coalesce(sum(CASE kind WHEN 'paid_in' THEN amount ELSE -amount END), 0) FROM cash_movements
+             ) + (SELECT coalesce(sum(coalesce(variance_amount, 0) + coalesce(opening_variance_amount, 0)), 0)
+                  FROM drawer_sessions) ELSE 0 END
            + (SELECT coalesce(sum(amount), 0) FROM deposits d WHERE d.method = m.method)
            + (SELECT coalesce(sum(amount), 0) FROM deposit_entries e WHERE e.method = m.method)
            <> (SELECT coalesce(sum(amount), 0) FROM journal_lines l WHERE l.account_id = m.account)""",
+    "what a closed drawer should hold is not its cash": """
+        SELECT s.id, s.expected_amount FROM drawer_sessions s WHERE s.closed_at IS NOT NULL
+          AND s.expected_amount IS DISTINCT FROM s.opening_float_amount
+            + (SELECT coalesce(sum(amount), 0) FROM payments WHERE drawer_session_id = s.id)
+            - (SELECT coalesce(sum(amount), 0) FROM payouts WHERE drawer_session_id = s.id)
+            + (SELECT coalesce(sum(amount), 0) FROM deposits WHERE drawer_session_id = s.id)
+            + (SELECT coalesce(sum(amount), 0) FROM deposit_entries WHERE drawer_session_id = s.id)
+            + (SELECT coalesce(sum(CASE kind WHEN 'paid_in' THEN amount WHEN 'closing_drop' THEN 0 ELSE -amount END), 0)
+               FROM cash_movements WHERE drawer_session_id = s.id)""",
+    "a drawer is open twice, or was closed twice": """
+        SELECT drawer_id FROM drawer_sessions WHERE closed_at IS NULL GROUP BY drawer_id HAVING count(*) > 1
+        UNION ALL SELECT entity_id FROM audit_log WHERE action = 'drawer_closed' GROUP BY entity_id
+        HAVING count(*) > 1""",
+    "cash lies in a drawer of another branch": """
+        SELECT p.id FROM payments p JOIN drawer_sessions s ON s.id = p.drawer_session_id
+        JOIN drawers d ON d.id = s.drawer_id WHERE d.branch_id <> p.branch_id""",
+    "the takings of a closed day are not its payments": """
+        SELECT c.id, c.totals -> 'takings', t.amounts FROM day_closes c CROSS JOIN LATERAL (
+            SELECT coalesce(jsonb_object_agg(method, amount), '{}') AS amounts FROM (
+                SELECT p.method, sum(p.amount) AS amount FROM journal_entries e JOIN payments p ON p.id = e.payment_id
+                WHERE e.branch_id = c.branch_id AND e.posted_on = c.closed_on AND e.event = 'payment_taken'
+                GROUP BY p.method) s) t
+        WHERE c.reopened_at IS NULL AND t.amounts <> c.totals -> 'takings'""",
+    "a day is closed twice, or was reopened twice": """
+        SELECT branch_id FROM day_closes WHERE reopened_at IS NULL GROUP BY branch_id, closed_on HAVING count(*) > 1
+        UNION ALL SELECT entity_id FROM audit_log WHERE action = 'day_reopened' GROUP BY entity_id
+        HAVING count(*) > 1""",
+    "a Z number is missing": """
+        SELECT branch_id FROM day_closes GROUP BY branch_id HAVING max(z_number) <> count(*)""",
     "a customer's store credit is not what the ledger says": """
         SELECT c.id, c.credit_amount FROM customers c WHERE c.credit_amount <> (
             SELECT coalesce(-sum(amount), 0) FROM journal_lines WHERE account_id = 2130 AND customer_id = c.id)

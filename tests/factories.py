@@ -20,6 +20,8 @@ from spa_app.models import (
     BranchHours,
     Customer,
     CustomerTreatment,
+    Drawer,
+    DrawerSession,
     GiftCard,
     InvoiceLine,
     Plan,
@@ -36,7 +38,7 @@ from spa_app.models import (
     UserBranch,
 )
 from spa_app.money import vat_within
-from spa_app.services import billing, bookings, gift_card_desk, ledger, payments, treatments, waitlist
+from spa_app.services import billing, bookings, drawers, gift_card_desk, ledger, payments, treatments, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.ledger import Account, Posting
@@ -373,6 +375,28 @@ def make_booking(
     if status == "no_show":
         bookings.mark_no_show(booking, actor=actor)
     return booking
+
+
+def make_drawer(branch_id: int, name: str | None = None, *, opening: int | None = None) -> int:
+    """A drawer; with ``opening`` it is open, with a float counted of so much."""
+    drawer = _add(Drawer(branch_id=branch_id, name=name or f"Drawer {next(_serial)}"))
+    if opening is not None:
+        drawers.open_drawer(drawer, count=drawers.Count(other_amount=opening), actor=SYSTEM)
+    return drawer
+
+
+def open_session_of(drawer_id: int) -> int:
+    """The session of a drawer that is open."""
+    query = select(DrawerSession.id).where(DrawerSession.drawer_id == drawer_id, DrawerSession.closed_at.is_(None))
+    return db.session.execute(query).scalar_one()
+
+
+def make_sale(spa: Spa, *, price: int = 500_000, customer_id: int | None = None) -> int:
+    """An unpaid invoice: a plan sold for ``price``."""
+    plan = make_plan([(spa.facial, 5)], price=price)
+    return billing.sell_plan(
+        customer_id=customer_id or spa.customer, plan_id=plan, branch_id=spa.branch, actor=spa.receptionist
+    )
 
 
 def make_party(

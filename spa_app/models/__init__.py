@@ -4,6 +4,7 @@ from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
+from spa_app.models.cash import DENOMINATIONS, CashMovement, DayClose, Drawer, DrawerChoice, DrawerSession
 from spa_app.models.catalog import Plan, PlanBranch, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.customer_records import (
@@ -39,6 +40,7 @@ from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
 
 __all__ = [
+    "DENOMINATIONS",
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
@@ -59,15 +61,20 @@ __all__ = [
     "Branch",
     "BranchException",
     "BranchHours",
+    "CashMovement",
     "Customer",
     "CustomerFile",
     "CustomerLink",
     "CustomerMerge",
     "CustomerTreatment",
+    "DayClose",
     "Deposit",
     "DepositEntry",
     "DistinctCustomers",
     "DraftShift",
+    "Drawer",
+    "DrawerChoice",
+    "DrawerSession",
     "GiftCard",
     "GiftCardEntry",
     "IdempotencyKey",

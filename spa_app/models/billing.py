@@ -146,6 +146,12 @@ class Payment(Base):
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("tendered_amount >= amount", name="tendered"),
         CheckConstraint("credit_note_id IS NULL OR method = 'store_credit'", name="settlement"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
+        Index(
+            "ix_payments_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("ix_payments_invoice_id", "invoice_id"),
         Index("ix_payments_branch_id_taken_at", "branch_id", "taken_at"),
         Index("ix_payments_credit_note_id", "credit_note_id", postgresql_where=text("credit_note_id IS NOT NULL")),
@@ -159,6 +165,7 @@ class Payment(Base):
     tendered_amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     credit_note_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
 
@@ -178,6 +185,12 @@ class Payout(Base):
         Index("ix_payouts_invoice_id", "invoice_id"),
         Index("ix_payouts_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
         Index("ix_payouts_entry_id", "entry_id"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
+        Index(
+            "ix_payouts_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("ix_payouts_branch_id_given_at", "branch_id", "given_at"),
     )
 
@@ -188,6 +201,7 @@ class Payout(Base):
     amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     given_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     # use_alter: entries point at payments and invoices

@@ -15,7 +15,8 @@ class Branch(Base):
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
     policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and refund up to
     ``refund_limit_amount`` of one invoice; above it a manager decides. Gift cards sold here are good for
-    ``gift_card_months``, without a number for ever.
+    ``gift_card_months``, without a number for ever. Closing a day with unpaid invoices of that day is possible with a
+    warning, or not at all (``close_with_open_invoices``: ``warn``, ``block``).
     """
 
     __tablename__ = "branches"
@@ -42,6 +43,7 @@ class Branch(Base):
         CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
+        CheckConstraint("close_with_open_invoices IN ('warn', 'block')", name="close_with_open_invoices"),
         CheckConstraint("gift_card_months BETWEEN 1 AND 120", name="gift_card_months"),
         CheckConstraint("refund_limit_amount >= 0", name="refund_limit"),
     )
@@ -66,6 +68,7 @@ class Branch(Base):
     no_show_fee_amount: Mapped[int | None]
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
+    close_with_open_invoices: Mapped[str] = mapped_column(server_default="warn")
     gift_card_months: Mapped[int | None] = mapped_column(SmallInteger)
     refund_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))

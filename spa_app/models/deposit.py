@@ -22,6 +22,12 @@ class Deposit(Base):
         CheckConstraint("balance_amount >= 0", name="balance_not_negative"),
         CheckConstraint("method IN ('cash', 'card', 'bank_transfer', 'e_wallet')", name="method"),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
+        Index(
+            "ix_deposits_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("ix_deposits_booking_id", "booking_id"),
         Index("ix_deposits_branch_id_taken_at", "branch_id", "taken_at"),
     )
@@ -34,6 +40,7 @@ class Deposit(Base):
     balance_amount: Mapped[int]
     reference: Mapped[str] = mapped_column(server_default="")
     taken_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
@@ -52,6 +59,12 @@ class DepositEntry(Base):
         CheckConstraint("method IN ('cash', 'card', 'bank_transfer', 'e_wallet', 'store_credit')", name="method"),
         CheckConstraint("method NOT IN ('card', 'bank_transfer') OR reference <> ''", name="reference"),
         CheckConstraint("kind <> 'returned' OR reason <> ''", name="reason"),
+        CheckConstraint("drawer_session_id IS NULL OR method IS NOT DISTINCT FROM 'cash'", name="drawer"),
+        Index(
+            "ix_deposit_entries_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
         Index("ix_deposit_entries_deposit_id", "deposit_id"),
         Index("ix_deposit_entries_returned", "created_at", postgresql_where=text("kind = 'returned'")),
     )
@@ -66,3 +79,4 @@ class DepositEntry(Base):
     reason: Mapped[str] = mapped_column(server_default="")
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))

@@ -38,6 +38,11 @@ class JournalEntry(Base):
         ),
         Index("ix_journal_entries_branch_id_posted_on", "branch_id", "posted_on"),
         Index("ix_journal_entries_invoice_id", "invoice_id"),
+        Index(
+            "ix_journal_entries_drawer_session_id",
+            "drawer_session_id",
+            postgresql_where=text("drawer_session_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -48,6 +53,7 @@ class JournalEntry(Base):
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     treatment_entry_id: Mapped[int | None] = mapped_column(ForeignKey("treatment_entries.id"))
     reverses_id: Mapped[int | None] = mapped_column(ForeignKey("journal_entries.id"))
+    drawer_session_id: Mapped[int | None] = mapped_column(ForeignKey("drawer_sessions.id"))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 

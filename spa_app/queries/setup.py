@@ -46,6 +46,7 @@ POLICY_COLUMNS = (
     "no_show_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "close_with_open_invoices",
     "gift_card_months",
     "refund_limit_amount",
 )

@@ -27,6 +27,7 @@ LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
 MOST_GIFT_CARD_MONTHS = 120
 BIGGEST_AMOUNT = 10**12
+OPEN_INVOICES = ("warn", "block")  # what closing a day does about its unpaid invoices
 _TAX_CODE = re.compile(r"[0-9A-Z-]{0,20}")
 _DAY_FIELD = "day_{}"
 
@@ -93,6 +94,8 @@ def check_policies(values: dict[str, Any]) -> None:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
     if not 0 <= (values["extend_limit_days"] or 0) <= LONGEST_EXTENSION:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
+    if values["close_with_open_invoices"] not in OPEN_INVOICES:
+        raise InvalidError("policy_unknown", N_("Choose what happens."), field="close_with_open_invoices")
     if values["gift_card_months"] is not None and not 1 <= values["gift_card_months"] <= MOST_GIFT_CARD_MONTHS:
         raise InvalidError("months_invalid", N_("Give 1 to 120 months."), field="gift_card_months")
     for name in ("waiver_limit_amount", "refund_limit_amount"):

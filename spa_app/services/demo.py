@@ -15,6 +15,7 @@ from spa_app.models import (
     BranchHours,
     Customer,
     CustomerTreatment,
+    DrawerSession,
     Invoice,
     OutboxMessage,
     Plan,
@@ -27,11 +28,25 @@ from spa_app.models import (
     StaffShift,
     StaffSkill,
 )
-from spa_app.services import blocks, bookings, deposits, payments, rosters, shift_templates, users, waitlist
+from spa_app.services import (
+    blocks,
+    bookings,
+    day_close,
+    deposits,
+    drawers,
+    ledger,
+    payments,
+    rosters,
+    shift_templates,
+    users,
+    waitlist,
+)
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import sell_plan
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.demo_gift_cards import add_gift_cards
+from spa_app.services.drawers import Count
+from spa_app.services.ledger import Account, Posting
 from spa_app.services.rosters import Cell
 from spa_app.services.transaction import atomic, attempt
 
@@ -100,6 +115,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _people(branch, services)
         _rosters(branch)
         manager = Actor(add_users(branch), "manager", frozenset({branch.id}))
+        _drawers(branch, manager)
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
@@ -237,6 +253,40 @@ def add_users(branch: Branch) -> int:
             actor=SYSTEM,
         )
     return ids["manager"]
+
+
+def _drawers(branch: Branch, manager: Actor) -> None:
+    """A drawer that was a little short last night, with that day closed, and that is open now, its float counted."""
+    today = clock.today(branch.timezone)
+    yesterday = today - dt.timedelta(days=1)
+    drawer_id = drawers.save_drawer(branch_id=branch.id, name="Quầy lễ tân", actor=manager)
+    last_night = DrawerSession(
+        drawer_id=drawer_id,
+        opened_at=clock.at_local(yesterday, dt.time(7, 50), branch.timezone),
+        opened_by_id=manager.user_id,
+        opened_as="counted",
+        opening_float_amount=2_000_000,
+        closed_at=clock.at_local(yesterday, dt.time(21, 10), branch.timezone),
+        closed_by_id=manager.user_id,
+        expected_amount=2_000_000,
+        counted_amount=1_980_000,
+        variance_amount=-20_000,
+        left_amount=1_980_000,
+        denominations={"500000": 2, "200000": 4, "50000": 3, "10000": 3},
+        reason="Thối nhầm tiền cho khách",
+    )
+    db.session.add(last_night)
+    db.session.flush()
+    ledger.post(
+        "drawer_counted",
+        branch=branch,
+        actor=manager,
+        drawer_session_id=last_night.id,
+        posted_on=yesterday,
+        postings=[Posting(Account.CASH, -20_000), Posting(Account.OVER_SHORT, 20_000)],
+    )
+    day_close.close_day(branch.id, on=yesterday, uncounted=False, actor=manager)
+    drawers.open_drawer(drawer_id, count=Count({500_000: 2, 200_000: 4, 50_000: 3, 10_000: 3}), actor=manager)
 
 
 def _customers(dice: random.Random) -> list[int]:

@@ -11,7 +11,7 @@ from spa_app.extensions import db
 from spa_app.models import MONEY_METHODS, Booking, Branch, Customer, Deposit, DepositEntry, Invoice, Payment
 from spa_app.money import Money
 from spa_app.queries.deposits import usable_deposits
-from spa_app.services import audit, ledger
+from spa_app.services import audit, drawers, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import lock_customer
 from spa_app.services.bookings.visit import lock_booking
@@ -45,6 +45,7 @@ def take_deposit(booking_id: int, *, method: str, amount: int, actor: Actor, ref
             amount=amount,
             balance_amount=amount,
             reference=reference,
+            drawer_session_id=drawers.session_for_cash(booking.branch_id, actor) if method == "cash" else None,
             actor_id=actor.user_id,
         )
         session.add(deposit)
@@ -149,6 +150,7 @@ def return_deposit(
                 method=method,
                 reference=reference,
                 reason=reason,
+                drawer_session_id=drawers.session_for_cash(deposit.branch_id, actor) if method == "cash" else None,
                 actor_id=actor.user_id,
             )
         )

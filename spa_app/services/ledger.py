@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from spa_app import clock
 from spa_app.extensions import db
-from spa_app.models import Branch, JournalLine
+from spa_app.models import Branch, DayClose, JournalLine
 from spa_app.services.actor import Actor
+from spa_app.services.transaction import day_closed
 
 
 class Account(IntEnum):
@@ -53,8 +54,9 @@ _POST = text(
     """
     WITH entry AS (
         INSERT INTO journal_entries (branch_id, event, posted_on, invoice_id, payment_id, treatment_entry_id,
-                                     reverses_id, actor_id)
-        VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
+                                     reverses_id, drawer_session_id, actor_id)
+        VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id,
+                :drawer_session_id, :actor_id)
         RETURNING id
     ), lines AS (
         INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id)
@@ -110,12 +112,14 @@ def post(
     payment_id: int | None = None,
     treatment_entry_id: int | None = None,
     reverses_id: int | None = None,
+    drawer_session_id: int | None = None,
     posted_on: dt.date | None = None,
 ) -> int | None:
     """Post one balanced entry on the branch's present date (or ``posted_on``) and return its id.
 
     Lines of zero are left out; returns ``None`` when nothing is left to post (a free service). The database refuses an
-    entry that does not sum to zero when the transaction commits (2-architecture, *Concurrency*).
+    entry that does not sum to zero when the transaction commits (2-architecture, *Concurrency*), and at once one on a
+    closed day (:class:`ConflictError` ``day_closed``).
     """
     lines = [posting for posting in postings if posting.amount]
     if not lines:
@@ -130,6 +134,7 @@ def post(
             "payment_id": payment_id,
             "treatment_entry_id": treatment_entry_id,
             "reverses_id": reverses_id,
+            "drawer_session_id": drawer_session_id,
             "actor_id": actor.user_id,
             **_columns(lines),
             "gift_card_ids": [line.gift_card_id for line in lines],
@@ -186,6 +191,44 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
             for line in lines
         ],
     )
+
+
+def lock_against_closing(branch_id: int) -> Branch:
+    """Keep the branch's days and drawers from being closed until the transaction ends, and return the branch.
+
+    FOR KEY SHARE, as foreign keys lock: nobody waits for it but who closes a day or a drawer.
+    """
+    return db.session.execute(
+        select(Branch).where(Branch.id == branch_id).with_for_update(read=True, key_share=True)
+    ).scalar_one()
+
+
+def lock_for_closing(branch_id: int) -> Branch:
+    """Wait for all that is being posted in the branch, keep out what would come later, and return the branch fresh."""
+    return db.session.execute(
+        select(Branch).where(Branch.id == branch_id).with_for_update().execution_options(populate_existing=True)
+    ).scalar_one()
+
+
+def last_closed_day(branch_id: int) -> dt.date | None:
+    """The last day of the branch whose books are closed; every day before it is closed, too."""
+    return db.session.scalar(
+        select(func.max(DayClose.closed_on)).where(DayClose.branch_id == branch_id, DayClose.reopened_at.is_(None))
+    )
+
+
+def require_open_day(branch: Branch) -> None:
+    """Raise :class:`ConflictError` where the books of the branch's present day are closed."""
+    closed_on = last_closed_day(branch.id)
+    if closed_on is not None and clock.today(branch.timezone) <= closed_on:
+        raise day_closed(branch.id, closed_on)
+
+
+def first_open_day(branch_id: int, on: dt.date) -> dt.date:
+    """``on``, or the day after the last closed one: on which the night's work is posted. Locks against closing."""
+    lock_against_closing(branch_id)
+    closed_on = last_closed_day(branch_id)
+    return on if closed_on is None else max(on, closed_on + dt.timedelta(days=1))
 
 
 def _columns(lines: Sequence[Posting]) -> dict[str, list[int] | list[int | None]]:

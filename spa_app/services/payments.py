@@ -3,7 +3,7 @@
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
-from spa_app.services import audit, deposits, gift_cards, ledger
+from spa_app.services import audit, deposits, drawers, gift_cards, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
@@ -64,6 +64,7 @@ def take_payment(
             amount=amount,
             tendered_amount=tendered_amount or amount,
             reference=gift_cards.label(card) if card else reference,
+            drawer_session_id=drawers.session_for_cash(invoice.branch_id, actor) if method == "cash" else None,
             actor_id=actor.user_id,
         )
         session.add(payment)

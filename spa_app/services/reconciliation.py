@@ -331,6 +331,55 @@ CHECKS: dict[str, tuple[str, str]] = {
         GROUP BY b.id
         """,
     ),
+    "drawer_expected": (
+        "drawer session {id}: {stored} was expected in it, its cash comes to {computed}",
+        """
+        SELECT s.id, s.expected_amount AS stored, s.opening_float_amount + coalesce(c.amount, 0) AS computed
+        FROM drawer_sessions s LEFT JOIN (
+            SELECT drawer_session_id AS id, sum(amount) AS amount FROM (
+                SELECT drawer_session_id, amount FROM payments WHERE drawer_session_id IS NOT NULL
+                UNION ALL SELECT drawer_session_id, -amount FROM payouts WHERE drawer_session_id IS NOT NULL
+                UNION ALL SELECT drawer_session_id, amount FROM deposits WHERE drawer_session_id IS NOT NULL
+                UNION ALL SELECT drawer_session_id, amount FROM deposit_entries WHERE drawer_session_id IS NOT NULL
+                UNION ALL SELECT drawer_session_id, CASE kind WHEN 'paid_in' THEN amount ELSE -amount END
+                FROM cash_movements WHERE kind <> 'closing_drop'
+            ) m GROUP BY drawer_session_id
+        ) c USING (id)
+        WHERE s.closed_at IS NOT NULL
+          AND s.expected_amount IS DISTINCT FROM s.opening_float_amount + coalesce(c.amount, 0)
+        """,
+    ),
+    # What drawers moved and what they were over or short, as the ledger has it.
+    "drawer_ledger": (
+        "drawer session {id}: besides payments {stored} went in or out of it, the ledger says {computed}",
+        """
+        SELECT s.id, coalesce(m.amount, 0) + coalesce(s.variance_amount, 0) + coalesce(s.opening_variance_amount, 0)
+                   AS stored,
+               coalesce(l.amount, 0) AS computed
+        FROM drawer_sessions s
+        LEFT JOIN (SELECT drawer_session_id AS id, sum(CASE kind WHEN 'paid_in' THEN amount ELSE -amount END) AS amount
+                   FROM cash_movements GROUP BY drawer_session_id) m ON m.id = s.id
+        LEFT JOIN (SELECT e.drawer_session_id AS id, sum(l.amount) AS amount
+                   FROM journal_entries e JOIN journal_lines l ON l.entry_id = e.id AND l.account_id = 1110
+                   WHERE e.drawer_session_id IS NOT NULL GROUP BY e.drawer_session_id) l ON l.id = s.id
+        WHERE coalesce(m.amount, 0) + coalesce(s.variance_amount, 0) + coalesce(s.opening_variance_amount, 0)
+              <> coalesce(l.amount, 0)
+        """,
+    ),
+    "day_takings": (
+        "Z-report {id}: it has takings of {stored}, the rows of its day come to {computed}",
+        """
+        SELECT c.id, c.totals -> 'takings' AS stored, coalesce(t.amounts, '{}') AS computed
+        FROM day_closes c LEFT JOIN (
+            SELECT branch_id, posted_on, jsonb_object_agg(method, amount) AS amounts FROM (
+                SELECT e.branch_id, e.posted_on, p.method, sum(p.amount) AS amount
+                FROM journal_entries e JOIN payments p ON p.id = e.payment_id
+                WHERE e.event = 'payment_taken' GROUP BY e.branch_id, e.posted_on, p.method
+            ) m GROUP BY branch_id, posted_on
+        ) t ON t.branch_id = c.branch_id AND t.posted_on = c.closed_on
+        WHERE c.reopened_at IS NULL AND c.totals -> 'takings' <> coalesce(t.amounts, '{}')
+        """,
+    ),
     "fee_revenue": (
         "branch {id}: fees of {stored} stand on its invoices, the ledger says {computed}",
         """

@@ -1,12 +1,14 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
-id → lapsed holds by id → treatments by id → invoice → gift cards by id → customers by id → invoice counter. Lock before
-you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a therapist.) One stands aside:
-whoever books for a new customer on a shared phone locks its first holder before the therapists; safe as long as nobody
-who has that lock waits for one.
+id → lapsed holds by id → treatments by id → invoice → gift cards by id → customers by id → invoice counter → the open
+session of a drawer. Lock before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a
+therapist.) Whoever closes a drawer or a day locks the branch first of all, and then no more than drawers. One stands
+aside: whoever books for a new customer on a shared phone locks its first holder before the therapists; safe as long as
+nobody who has that lock waits for one.
 """
 
+import datetime as dt
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,18 @@ OTHER_SLOT = WayOut("choose_slot", N_("Choose another time"))
 def _changed() -> ConflictError:
     return ConflictError("changed_meanwhile", N_("Somebody else has just changed this. Here is how it stands now."))
 
+
+def day_closed(branch_id: int, closed_on: dt.date) -> ConflictError:
+    """What whoever would post on a closed day, or before it, is told."""
+    return ConflictError(
+        "day_closed",
+        N_("The books of %(day)s are closed. Nothing was stored."),
+        ways_out=(WayOut("reopen_day", N_("Reopen the day"), {"branch": branch_id, "date": closed_on.isoformat()}),),
+        day=closed_on,
+    )
+
+
+CLOSED_DAYS = ("tr_invoices_closed_day", "tr_journal_entries_closed_day")
 
 # constraint name → what the user is told. A constraint that is not here is a bug when it fires, and shows as one.
 CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
@@ -113,6 +127,22 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         ),
     ),
     "uq_customer_links_pair": lambda: ConflictError("already_linked", N_("These two are linked already.")),
+    "uq_drawer_sessions_open": lambda: ConflictError("drawer_open", N_("This drawer is open already.")),
+    "uq_drawers_branch_id_name": lambda: ConflictError(
+        "name_taken", N_("Something here already has this name."), field="name"
+    ),
+    **dict.fromkeys(
+        ("tr_cash_movements_open_session", "tr_payments_open_session", "tr_payouts_open_session"),
+        lambda: ConflictError("drawer_closed", N_("The drawer was just closed. Nothing was stored: try again.")),
+    ),
+    "tr_drawer_sessions_expected": _changed,
+    "tr_drawer_sessions_kept": lambda: ConflictError("drawer_closed", N_("This drawer was closed already.")),
+    **dict.fromkeys(
+        ("uq_day_closes_live", "uq_day_closes_branch_id_z_number"),
+        lambda: ConflictError("already_closed", N_("Somebody else has just closed this day.")),
+    ),
+    "tr_day_closes_takings": _changed,
+    "tr_day_closes_kept": lambda: ConflictError("already_reopened", N_("Somebody else has just reopened this day.")),
     "ex_draft_shifts_overlap": _changed,
     "ex_staff_shifts_overlap": _changed,
     "uq_shift_templates_branch_id_name": lambda: ConflictError(
@@ -229,5 +259,9 @@ def _as_refusal(error: BaseException) -> DomainError | None:
     if isinstance(error.orig, (pg.LockNotAvailable, pg.QueryCanceled)):
         return _busy()
     if isinstance(error, IntegrityError) and isinstance(error.orig, pg.IntegrityError):
-        return CONSTRAINTS.get(error.orig.diag.constraint_name or "", lambda: None)()
+        diag = error.orig.diag
+        if diag.constraint_name in CLOSED_DAYS:
+            branch_id, closed_on = (diag.message_detail or "").split()
+            return day_closed(int(branch_id), dt.date.fromisoformat(closed_on))
+        return CONSTRAINTS.get(diag.constraint_name or "", lambda: None)()
     return None

@@ -31,6 +31,8 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
+from spa_app.web.day_close import drawers as _drawers  # noqa: F401 - its routes
+from spa_app.web.day_close import routes as day_close
 from spa_app.web.deposits import routes as deposits
 from spa_app.web.gift_cards import routes as gift_cards
 from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
@@ -73,6 +75,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    day_close,
     gift_cards,
     deposits,
     health,

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
-from spa_app.services import billing, bookings, payments, refunds, rosters, shift_templates
+from spa_app.services import billing, bookings, day_close, drawers, payments, refunds, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
@@ -20,9 +20,11 @@ from tests.factories import (
     make_booking,
     make_card,
     make_customer,
+    make_drawer,
     make_entry,
     make_gift_card,
     make_promotion,
+    open_session_of,
     set_policy,
     tomorrow_at,
 )
@@ -138,7 +140,32 @@ def pages(spa: Spa) -> list[str]:
         "/setup/promotions/new",
         f"/setup/promotions/{promotion}",
         "/setup/branch",
+        "/setup/drawers",
+        "/setup/drawers/new",
+        *_evening(spa),
         "/nothing-here",
+    ]
+
+
+def _evening(spa: Spa) -> list[str]:
+    """A drawer that was short yesterday with that day closed twice, and one that is open."""
+    short, open_one = (make_drawer(spa.branch, opening=500_000) for _ in range(2))
+    sessions = [open_session_of(drawer) for drawer in (short, open_one)]
+    drawers.move_cash(sessions[0], kind="expense", amount=20_000, reason="Flowers", actor=SYSTEM)
+    count = drawers.Count({100_000: 4})
+    drawers.close_drawer(sessions[0], count=count, left_amount=300_000, actor=SYSTEM)
+    yesterday = clock.today(TIMEZONE) - dt.timedelta(days=1)
+    reports = [day_close.close_day(spa.branch, on=yesterday, uncounted=True, actor=SYSTEM)]
+    day_close.reopen_day(reports[0], reason="Forgot the tips", actor=SYSTEM)
+    reports.append(day_close.close_day(spa.branch, on=yesterday, uncounted=True, actor=SYSTEM))
+    return [
+        "/drawers",
+        f"/drawers/{short}/open",
+        *(f"/drawers/sessions/{sessions[1]}{more}" for more in ("", "/count", "/move")),
+        f"/drawers/sessions/{sessions[0]}",
+        "/day-close",
+        *(f"/day-close/{report}" for report in reports),
+        f"/day-close/{reports[1]}/paper",
     ]
 
 

@@ -30,7 +30,9 @@ from spa_app.services import (
     billing,
     blocks,
     bookings,
+    day_close,
     deposits,
+    drawers,
     gift_card_desk,
     papers,
     payments,
@@ -75,6 +77,7 @@ def fill() -> None:
     """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
+    _drawers(spa)
     factories.make_customer()
     factories.make_resource_type()
     factories.make_plan([(spa.massage, 2)], branch_ids=[spa.branch, spa.other_branch])
@@ -125,6 +128,24 @@ def _refunds(spa: factories.Spa, starts_at: dt.datetime) -> None:
     payments.take_payment(invoice, method="cash", amount=300_000, actor=spa.manager)
     give_back(lines={line: refunds.Wish(100_000)})
     give_back(lines={line: refunds.Wish(300_000)}, to="store_credit")
+
+
+def _drawers(spa: factories.Spa) -> None:
+    """Two drawers: sessions closed counted and uncounted, and an open one; two days closed, one of them twice."""
+    first, second = (factories.make_drawer(spa.branch, opening=500_000) for _ in range(2))
+    for drawer, count in ((first, drawers.Count({100_000: 4})), (second, None)):
+        session = factories.open_session_of(drawer)
+        drawers.move_cash(session, kind="expense", amount=20_000, reason="flowers", actor=spa.manager)
+        drawers.choose_drawer(drawer, actor=spa.manager)
+        left = 300_000 if count else None
+        drawers.close_drawer(session, count=count, left_amount=left, actor=spa.manager)
+    drawers.open_drawer(first, count=drawers.Count({100_000: 3}), actor=spa.manager)
+    today = clock.today(factories.TIMEZONE)
+    for days in (3, 2):
+        closed_on = today - dt.timedelta(days=days)
+        report = day_close.close_day(spa.branch, on=closed_on, uncounted=False, actor=spa.manager)
+    day_close.reopen_day(report, reason="forgot the tips", actor=spa.manager)
+    day_close.close_day(spa.branch, on=closed_on, uncounted=False, actor=spa.manager)
 
 
 def _records(spa: factories.Spa) -> None:

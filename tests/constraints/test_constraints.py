@@ -58,6 +58,27 @@ BREAKING_UPDATES = {
     "ck_branches_waiver_limit": "branches SET waiver_limit_amount = -1",
     "ck_branches_tax_code": "branches SET tax_code = 'MST 1'",
     "ck_branches_extend_limit": "branches SET extend_limit_days = -1",
+    "ck_branches_close_with_open_invoices": "branches SET close_with_open_invoices = 'pray'",
+    "ck_cash_movements_amount": "cash_movements SET amount = 0",
+    "ck_cash_movements_kind": "cash_movements SET kind = 'loan'",
+    "ck_cash_movements_reason": "cash_movements SET reason = '' WHERE kind = 'expense'",
+    "ck_day_closes_open_invoices": "day_closes SET open_invoices = -1",
+    "ck_day_closes_reopened": "day_closes SET reopened_at = now() WHERE reopened_at IS NULL",
+    "ck_day_closes_z_number": "day_closes SET z_number = -z_number",
+    "ck_drawer_sessions_counted": (
+        "drawer_sessions SET counted_amount = -1, variance_amount = -1 - expected_amount, left_amount = -1"
+        " WHERE counted_amount IS NOT NULL"
+    ),
+    "ck_drawer_sessions_left": "drawer_sessions SET left_amount = counted_amount + 1 WHERE left_amount IS NOT NULL",
+    "ck_drawer_sessions_open": "drawer_sessions SET expected_amount = 5 WHERE closed_at IS NULL",
+    "ck_drawer_sessions_opened_as": "drawer_sessions SET opened_as = 'x', opening_variance_amount = NULL",
+    "ck_drawer_sessions_opening": "drawer_sessions SET opening_float_amount = NULL",
+    "ck_drawer_sessions_opening_float": "drawer_sessions SET opening_float_amount = -1",
+    "ck_drawer_sessions_opening_variance": (
+        "drawer_sessions SET opened_as = 'carried' WHERE opening_variance_amount IS NOT NULL"
+    ),
+    "ck_drawer_sessions_variance": "drawer_sessions SET variance_amount = 1",
+    "ck_drawers_name": "drawers SET name = ''",
     "ck_branches_gift_card_months": "branches SET gift_card_months = 0",
     "ck_gift_card_entries_expires_on": "gift_card_entries SET expires_on = '2030-01-01' WHERE kind = 'issue'",
     "ck_gift_card_entries_kind": "gift_card_entries SET kind = 'x' WHERE kind = 'issue'",
@@ -97,17 +118,23 @@ BREAKING_UPDATES = {
     "ck_record_accesses_file": "record_accesses SET file_id = NULL WHERE what = 'file'",
     "ck_record_accesses_what": "record_accesses SET what = 'x'",
     "ck_treatment_notes_body": "treatment_notes SET body = ''",
-    "ck_deposit_entries_kind": "deposit_entries SET kind = 'x', method = NULL, amount = -1",
-    "ck_deposit_entries_method": "deposit_entries SET method = 'x' WHERE kind = 'returned'",
-    "ck_deposit_entries_payment": "deposit_entries SET kind = 'used', method = NULL WHERE kind = 'returned'",
+    "ck_deposit_entries_kind": "deposit_entries SET kind = 'x', method = NULL, drawer_session_id = NULL, amount = -1",
+    "ck_deposit_entries_method": "deposit_entries SET drawer_session_id = NULL, method = 'x' WHERE kind = 'returned'",
+    "ck_deposit_entries_payment": (
+        "deposit_entries SET kind = 'used', method = NULL, drawer_session_id = NULL WHERE kind = 'returned'"
+    ),
     "ck_deposit_entries_reason": "deposit_entries SET reason = ''",
-    "ck_deposit_entries_reference": "deposit_entries SET method = 'card' WHERE kind = 'returned'",
-    "ck_deposit_entries_returned_by": "deposit_entries SET method = 'cash' WHERE kind = 'taken'",
+    "ck_deposit_entries_reference": (
+        "deposit_entries SET drawer_session_id = NULL, method = 'card' WHERE kind = 'returned'"
+    ),
+    "ck_deposit_entries_returned_by": (
+        "deposit_entries SET drawer_session_id = NULL, method = 'cash' WHERE kind = 'taken'"
+    ),
     "ck_deposit_entries_sign": "deposit_entries SET amount = -amount",
     "ck_deposits_amount": "deposits SET amount = 0",
     "ck_deposits_balance_not_negative": "deposits SET balance_amount = -1",
-    "ck_deposits_method": "deposits SET method = 'x'",
-    "ck_deposits_reference": "deposits SET method = 'card'",
+    "ck_deposits_method": "deposits SET drawer_session_id = NULL, method = 'x'",
+    "ck_deposits_reference": "deposits SET drawer_session_id = NULL, method = 'card'",
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
@@ -133,13 +160,26 @@ BREAKING_UPDATES = {
     "ck_outbox_end": "outbox SET done_at = now(), failed_at = now()",
     "ck_outbox_kind": "outbox SET kind = 'x'",
     "ck_payments_amount": "payments SET amount = 0",
-    "ck_payments_method": "payments SET method = 'x'",
-    "ck_payments_reference": "payments SET method = 'card', reference = ''",
+    "ck_payments_drawer": (
+        "payments SET method = 'e_wallet', drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
+    ),
+    "ck_deposits_drawer": (
+        "deposits SET method = 'e_wallet', drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
+    ),
+    "ck_deposit_entries_drawer": (
+        "deposit_entries SET drawer_session_id = (SELECT min(id) FROM drawer_sessions) WHERE kind = 'taken'"
+    ),
+    "ck_payouts_drawer": (
+        "payouts SET method = 'bank_transfer', reference = '1',"
+        " drawer_session_id = (SELECT min(id) FROM drawer_sessions)"
+    ),
+    "ck_payments_method": "payments SET method = 'x', drawer_session_id = NULL",
+    "ck_payments_reference": "payments SET method = 'card', reference = '', drawer_session_id = NULL",
     "ck_payments_settlement": ("payments SET credit_note_id = (SELECT min(id) FROM invoices) WHERE method = 'cash'"),
     "ck_payments_tendered": "payments SET tendered_amount = amount - 1",
     "ck_payouts_amount": "payouts SET amount = 0",
-    "ck_payouts_method": "payouts SET method = 'x'",
-    "ck_payouts_reference": "payouts SET method = 'bank_transfer', reference = ''",
+    "ck_payouts_method": "payouts SET method = 'x', drawer_session_id = NULL",
+    "ck_payouts_reference": ("payouts SET method = 'bank_transfer', reference = '', drawer_session_id = NULL"),
     "ck_plan_items_bonus": "plan_items SET bonus_sessions = -1",
     "ck_plan_items_sessions": "plan_items SET sessions = 0",
     "ck_plans_price": "plans SET price_amount = -1",
@@ -221,6 +261,16 @@ BREAKING_UPDATES = {
     "uq_customer_merges_open": "customer_merges SET merged_id = (SELECT max(id) FROM customers)",
     "uq_customers_import_ref": "customers SET import_ref = 'same'",
     "uq_customers_phone": "customers SET phone = '+84901234567'",
+    "uq_day_closes_branch_id_z_number": "day_closes SET z_number = 1",
+    "uq_day_closes_live": (
+        "day_closes SET closed_on = '2026-01-01', reopened_at = NULL, reopened_by_id = NULL, reopen_reason = ''"
+    ),
+    "uq_drawer_sessions_open": (
+        "drawer_sessions SET drawer_id = (SELECT min(id) FROM drawers), closed_at = NULL, closed_by_id = NULL,"
+        " expected_amount = NULL, counted_amount = NULL, variance_amount = NULL, left_amount = NULL,"
+        " denominations = NULL"
+    ),
+    "uq_drawers_branch_id_name": "drawers SET name = 'same'",
     "uq_gift_card_entries_issue": (
         "gift_card_entries SET kind = 'issue', amount = 1, expires_on = NULL, payment_id = NULL,"
         " gift_card_id = (SELECT min(id) FROM gift_cards)"
@@ -285,6 +335,7 @@ BREAKING_COPIES = {
 
 APPEND_ONLY = (
     "audit_log",
+    "cash_movements",
     "gift_card_entries",
     "deposit_entries",
     "invoice_lines",
@@ -296,6 +347,7 @@ APPEND_ONLY = (
     "record_accesses",
     "treatment_entries",
 )
+CLOSED_SESSION = "FROM drawer_sessions s JOIN drawers d ON d.id = s.drawer_id WHERE s.closed_at IS NOT NULL LIMIT 1"
 MERGED = "(SELECT min(merged_id) FROM customer_merges)"
 
 # trigger: (the constraint name that it reports, statements each of which it must refuse)
@@ -494,11 +546,93 @@ BREAKING_STATEMENTS = {
         "tr_resources_places",
         ("UPDATE resources SET places = 1 WHERE places = 2",),
     ),
+    "tr_journal_entries_closed_day": (
+        "tr_journal_entries_closed_day",
+        (
+            "INSERT INTO journal_entries (branch_id, event, posted_on)"
+            " SELECT branch_id, 'cash_moved', closed_on FROM day_closes WHERE reopened_at IS NULL",
+            "INSERT INTO journal_entries (branch_id, event, posted_on)"
+            " SELECT branch_id, 'cash_moved', min(closed_on) - 30 FROM day_closes GROUP BY branch_id",
+        ),
+    ),
+    "tr_invoices_closed_day": (
+        "tr_invoices_closed_day",
+        (
+            "INSERT INTO invoices (branch_id, customer_id, number, status, total_amount, vat_amount, issued_at)"
+            " SELECT branch_id, (SELECT id FROM customers WHERE merged_into_id IS NULL LIMIT 1), 'X', 'paid', 0, 0,"
+            " min(closed_on) - interval '1 day' FROM day_closes GROUP BY branch_id",
+        ),
+    ),
+    **{
+        f"tr_{table}_open_session": (f"tr_{table}_open_session", (f"INSERT INTO {table} {columns} {CLOSED_SESSION}",))
+        for table, columns in (
+            ("cash_movements", "(branch_id, drawer_session_id, kind, amount, reason) SELECT {}, 'drop', 1, 'x'"),
+            (
+                "payments",
+                "(branch_id, drawer_session_id, invoice_id, method, amount, tendered_amount)"
+                " SELECT {}, (SELECT min(id) FROM invoices), 'cash', 1, 1",
+            ),
+            (
+                "deposits",
+                "(branch_id, drawer_session_id, booking_id, method, amount, balance_amount)"
+                " SELECT {}, (SELECT min(id) FROM bookings), 'cash', 1, 1",
+            ),
+            (
+                "deposit_entries",
+                "(drawer_session_id, deposit_id, kind, method, amount, reason)"
+                " SELECT s.id, (SELECT min(id) FROM deposits), 'returned', 'cash', -1, 'x'",
+            ),
+            (
+                "payouts",
+                "(branch_id, drawer_session_id, invoice_id, method, amount)"
+                " SELECT {}, (SELECT min(id) FROM invoices), 'cash', 1",
+            ),
+        )
+        for columns in (columns.format("d.branch_id, s.id"),)
+    },
+    "tr_drawer_sessions_kept": (
+        "tr_drawer_sessions_kept",
+        (
+            "UPDATE drawer_sessions SET opened_at = now() WHERE closed_at IS NULL",
+            "UPDATE drawer_sessions SET opening_float_amount = 5 WHERE closed_at IS NULL",
+            "UPDATE drawer_sessions SET left_amount = 0 WHERE left_amount IS NOT NULL",
+            "UPDATE drawer_sessions SET closed_at = NULL WHERE closed_at IS NOT NULL",
+            "DELETE FROM drawer_sessions",
+        ),
+    ),
+    "tr_drawer_sessions_expected": (
+        "tr_drawer_sessions_expected",
+        (
+            "UPDATE drawer_sessions SET closed_at = now(), expected_amount = opening_float_amount + 1"
+            " WHERE closed_at IS NULL",
+            "UPDATE drawer_sessions SET closed_at = now(), expected_amount = opening_float_amount, counted_amount = 5,"
+            " variance_amount = 5 - opening_float_amount, left_amount = 3, denominations = '{}'"
+            " WHERE closed_at IS NULL",
+        ),
+    ),
+    "tr_day_closes_takings": (
+        "tr_day_closes_takings",
+        (
+            "INSERT INTO day_closes (branch_id, closed_on, z_number, closed_at, totals, open_invoices, open_amount)"
+            ' SELECT min(branch_id), max(closed_on) + 1, 99, now(), \'{"takings": {"cash": 1}}\', 0, 0 FROM day_closes',
+            "INSERT INTO day_closes (branch_id, closed_on, z_number, closed_at, totals, open_invoices, open_amount)"
+            " SELECT min(branch_id), max(closed_on) + 1, 99, now(), '{}', 0, 0 FROM day_closes",
+        ),
+    ),
+    "tr_day_closes_kept": (
+        "tr_day_closes_kept",
+        (
+            "UPDATE day_closes SET totals = '{}'",
+            "UPDATE day_closes SET reopen_reason = 'another' WHERE reopened_at IS NOT NULL",
+            "UPDATE day_closes SET reopened_at = NULL, reopen_reason = '' WHERE reopened_at IS NOT NULL",
+            "DELETE FROM day_closes",
+        ),
+    ),
     "tr_journal_entries_balanced": (
         "tr_journal_entries_balanced",
         (
             "INSERT INTO journal_entries (branch_id, event, posted_on)"
-            " SELECT min(id), 'plan_sold', '2026-01-01' FROM branches",
+            " SELECT min(id), 'plan_sold', current_date FROM branches",
         ),
     ),
     "tr_journal_lines_balanced": (

@@ -6,18 +6,22 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from spa_app import clock
 from spa_app.errors import ConflictError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
-from spa_app.services import bookings, expiry, payments, reconciliation, refunds, treatments
+from spa_app.services import bookings, day_close, drawers, expiry, payments, reconciliation, refunds, treatments
 from spa_app.services.actor import SYSTEM
 from tests.factories import (
+    TIMEZONE,
     Spa,
     make_booking,
     make_card,
     make_customer,
+    make_drawer,
     make_entry,
     make_gift_card,
+    open_session_of,
     set_policy,
     tomorrow_at,
 )
@@ -66,6 +70,11 @@ def busy_spa(spa: Spa) -> Spa:
     refunds.refund_card(
         refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
     )
+    drawer = make_drawer(spa.branch, opening=500_000)
+    drawers.move_cash(open_session_of(drawer), kind="paid_in", amount=1, reason="change", actor=SYSTEM)
+    count = drawers.Count({500_000: 2})
+    drawers.close_drawer(open_session_of(drawer), count=count, left_amount=None, reason="found", actor=SYSTEM)
+    day_close.close_day(spa.branch, on=clock.today(TIMEZONE), uncounted=True, actor=SYSTEM)
     return spa
 
 
@@ -83,6 +92,12 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
+        ("UPDATE drawer_sessions SET expected_amount = 1, variance_amount = counted_amount - 1", "drawer_expected"),
+        ("UPDATE cash_movements SET amount = 2", "drawer_expected"),
+        ("UPDATE cash_movements SET kind = 'drop'", "drawer_ledger"),
+        ("DELETE FROM journal_entries WHERE event = 'drawer_counted'", "drawer_ledger"),
+        ("UPDATE day_closes SET totals = jsonb_set(totals, '{takings,cash}', '5')", "day_takings"),
+        ("UPDATE journal_entries SET posted_on = posted_on - 1 WHERE event = 'payment_taken'", "day_takings"),
         ("UPDATE customer_treatments SET used_sessions = used_sessions + 1 WHERE used_sessions = 1", "card_counters"),
         ("UPDATE customer_treatments SET held_sessions = 0 WHERE held_sessions = 1", "card_counters"),
         ("DELETE FROM treatment_entries WHERE kind = 'expire'", "card_counters"),

@@ -166,6 +166,9 @@ PAYMENTS = Table(
         Column("reference", Payment.reference, N_("Reference of the card slip or transfer")),
         Column("credit_note_id", Payment.credit_note_id, N_("The credit note (invoice_id) that settled it: no money")),
         Column("taken_at", Payment.taken_at, N_("When it was taken")),
+        Column(
+            "drawer_session_id", Payment.drawer_session_id, N_("For cash: from which opening of a drawer to its close")
+        ),
         Column("user", User.username, USER),
     ),
     _payments,
@@ -188,6 +191,9 @@ PAYOUTS = Table(
         Column("payment_id", Payout.payment_id, N_("The payment that went back by it")),
         Column("journal_entry_id", Payout.entry_id, N_("The entry of the journal that it was posted by")),
         Column("given_at", Payout.given_at, N_("When it was handed out")),
+        Column(
+            "drawer_session_id", Payout.drawer_session_id, N_("For cash: from which opening of a drawer to its close")
+        ),
         Column("user", User.username, USER),
     ),
     _payouts,
@@ -214,6 +220,7 @@ JOURNAL = Table(
         Column("invoice_id", JournalEntry.invoice_id, INVOICE_ID),
         Column("payment_id", JournalEntry.payment_id, N_("Number of the payment")),
         Column("card_history_id", JournalEntry.treatment_entry_id, N_("The change of a card that it belongs to")),
+        Column("drawer_session_id", JournalEntry.drawer_session_id, N_("The opening of a drawer whose cash it moves")),
         Column("reverses_entry_id", JournalEntry.reverses_id, N_("The entry that it reverses (journal_entry_id)")),
         Column("user", User.username, USER),
         Column("created_at", JournalEntry.created_at, RECORDED_AT),

@@ -45,7 +45,7 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
         "gift_cards_expired",
         branch=branch,
         actor=actor,
-        posted_on=on,
+        posted_on=ledger.first_open_day(branch.id, on),
         postings=[
             *(Posting(Account.GIFT_CARDS, amount, gift_card_id=card.id) for card, amount in done),
             Posting(Account.BREAKAGE_REVENUE, -sum(amount for _, amount in done)),

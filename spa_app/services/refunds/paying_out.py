@@ -2,7 +2,7 @@
 
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, Invoice, Payout
-from spa_app.services import audit, gift_cards, ledger
+from spa_app.services import audit, drawers, gift_cards, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import lock_customer
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
@@ -17,6 +17,7 @@ def pay_out(
     the payment brought.
     """
     branch = db.session.get_one(Branch, note.branch_id)
+    drawer_session_id = drawers.session_for_cash(note.branch_id, actor) if method == "cash" else None
     customer = lock_customer(note.customer_id)
     customer.credit_amount = Customer.credit_amount - amount
     db.session.flush()
@@ -41,6 +42,7 @@ def pay_out(
             method=method,
             amount=amount,
             reference=reference,
+            drawer_session_id=drawer_session_id,
             actor_id=actor.user_id,
             payment_id=payment_id,
             entry_id=entry_id,

@@ -18,7 +18,8 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
 
     Sessions reserved by a visit stay: it may have taken place in time and be completed late. Locks the cards by id,
     waiting for a desk that holds one. Returns (card id, sessions expired, amount that became breakage revenue) for each
-    card that was due; an empty list when none is left. Written in bulk: a night can bring ten thousand cards.
+    card that was due; an empty list when none is left. Written in bulk: a night can bring ten thousand cards. Posted on
+    ``on``, or on the first day after it whose books are still open.
 
     A card of which nothing is free only has its status brought along, by the present date: ``on`` may lie ahead.
     """
@@ -54,7 +55,7 @@ def expire_due_batch(*, branch: Branch, on: dt.date, limit: int, actor: Actor) -
             "sessions_expired",
             branch=branch,
             actor=actor,
-            posted_on=on,
+            posted_on=ledger.first_open_day(branch.id, on),
             entries=[
                 (entry_id, recognition(card, value, Account.BREAKAGE_REVENUE))
                 for entry_id, (card, _, value) in zip(entry_ids, expiring, strict=True)

@@ -21,7 +21,7 @@ from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidF
 from spa_app.web.invoices.paper_forms import papers_context
 from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
+from spa_app.web.security import asked_branch, current_actor, local_today, roles, signed_in, use_branch
 
 bp = Blueprint("invoices", __name__)
 EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
@@ -33,9 +33,7 @@ errors.register_way_out("pay_due", "invoices.show", "invoice_id")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
     """The branch's invoices of a day (``date``: today unless given, ``all``: any), by ``status``, or found by ``q``."""
-    branch = current_branch()
-    if branch is None:
-        abort(404)
+    branch = asked_branch()
     search = request.args.get("q", "").strip()[:100]
     status = request.args.get("status", "")
     if status not in queries.STATUSES:
@@ -218,6 +216,12 @@ def _day(text: str, *, any_day: bool) -> dt.date | None:
 
 
 def _sales_url(day: dt.date | None, status: str, search: str, changes: dict[str, object]) -> str:
-    values: dict[str, object] = {"date": day.isoformat() if day else "all", "status": status, "q": search}
+    branch = request.args.get("branch", "")
+    values: dict[str, object] = {
+        "date": day.isoformat() if day else "all",
+        "status": status,
+        "q": search,
+        "branch": branch,
+    }
     shown = {name: value for name, value in (values | changes).items() if value}
     return url_for("invoices.index", **shown)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ SECTIONS = (
     ("setup.templates", N_("Usual shifts"), "calendar-clock"),
     ("setup.therapists", N_("Therapists"), "users"),
     ("setup.rooms", N_("Rooms and equipment"), "door-closed"),
+    ("setup.drawers", N_("Drawers"), "banknote"),
     ("setup.services", N_("Services"), "tag"),
     ("setup.plans", N_("Packages"), "package"),
     ("setup.promotions", N_("Promotions"), "percent"),

@@ -56,6 +56,11 @@ class PoliciesForm(Form):
     )
     refund_limit_amount = AmountField(_l("The desk may refund of one invoice up to"), render_kw=_AMOUNT)
 
+    close_with_open_invoices = RadioField(
+        _l("Closing a day with unpaid invoices of that day"),
+        choices=[SelectChoice("warn", _l("Is possible, with a warning")), SelectChoice("block", _l("Is refused"))],
+        default="warn",
+    )
     gift_card_months = IntegerField(
         _l("Gift cards can be used for so many months"),
         [Optional(), NumberRange(1, branches.MOST_GIFT_CARD_MONTHS)],
@@ -72,6 +77,7 @@ class PoliciesForm(Form):
             "late_cancel_minutes": self.late_cancel_minutes.data,
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
+            "close_with_open_invoices": self.close_with_open_invoices.data,
             "gift_card_months": self.gift_card_months.data,
             "refund_limit_amount": self.refund_limit_amount.data or 0,
         }

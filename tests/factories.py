@@ -33,7 +33,7 @@ from spa_app.models import (
     UserBranch,
 )
 from spa_app.money import vat_within
-from spa_app.services import billing, bookings, ledger, payments, treatments, waitlist
+from spa_app.services import billing, bookings, ledger, payments, stock, treatments, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.ledger import Account, Posting
@@ -204,6 +204,22 @@ def make_plan(
     for service_id, sessions in items:
         _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
     return plan
+
+
+def make_product(
+    branch_id: int, *, price: int = 200_000, vat_rate_bp: int = 1_000, on_hand: int = 10, name: str | None = None
+) -> int:
+    """A product with so many pieces in a branch."""
+    values = {"name": name or f"Product {next(_serial)}", "sku": None, "price_amount": price}
+    product = stock.save_product(
+        values={**values, "vat_rate_bp": vat_rate_bp, "is_active": True},
+        low_quantity=2,
+        branch_id=branch_id,
+        actor=SYSTEM,
+    )
+    if on_hand:
+        stock.move_stock(product, branch_id=branch_id, kind="received", quantity=on_hand, actor=SYSTEM)
+    return product
 
 
 def make_customer(full_name: str | None = None, phone: str | None = None) -> int:

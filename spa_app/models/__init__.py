@@ -30,6 +30,7 @@ from spa_app.models.schedule import (
     StaffShift,
 )
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
+from spa_app.models.stock import Product, ProductStock, StockMovement
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
@@ -73,6 +74,8 @@ __all__ = [
     "Payout",
     "Plan",
     "PlanItem",
+    "Product",
+    "ProductStock",
     "RecordAccess",
     "Resource",
     "ResourceType",
@@ -84,6 +87,7 @@ __all__ = [
     "Staff",
     "StaffShift",
     "StaffSkill",
+    "StockMovement",
     "TreatmentEntry",
     "TreatmentNote",
     "TreatmentShare",

@@ -13,8 +13,8 @@ class Branch(Base):
     """One spa. Dates on its cards and reports are dates of its ``timezone``.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
-    policy takes up to ``waiver_limit_amount``, and extend a card by
-    ``extend_limit_days`` in all; above it a manager decides.
+    policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and take
+    ``discount_limit_bp`` basis points off a bill; above it a manager decides.
     """
 
     __tablename__ = "branches"
@@ -37,6 +37,7 @@ class Branch(Base):
         CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
+        CheckConstraint("discount_limit_bp BETWEEN 0 AND 10000", name="discount_limit"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -54,6 +55,7 @@ class Branch(Base):
     no_show_fee_amount: Mapped[int | None]
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
+    discount_limit_bp: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

@@ -9,9 +9,19 @@ from sqlalchemy import text
 from spa_app.errors import ConflictError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
-from spa_app.services import bookings, expiry, payments, reconciliation, refunds, treatments
+from spa_app.models.bill import Bill, Discount, Tip, Ware
+from spa_app.services import billing, bookings, expiry, payments, reconciliation, refunds, treatments
 from spa_app.services.actor import SYSTEM
-from tests.factories import Spa, make_booking, make_card, make_customer, make_entry, set_policy, tomorrow_at
+from tests.factories import (
+    Spa,
+    make_booking,
+    make_card,
+    make_customer,
+    make_entry,
+    make_product,
+    set_policy,
+    tomorrow_at,
+)
 
 
 @pytest.fixture
@@ -48,6 +58,14 @@ def busy_spa(spa: Spa) -> Spa:
     refunds.refund_card(
         refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
     )
+    product = make_product(spa.branch)
+    bill = Bill(
+        wares=(Ware("product", product, 2),),
+        discount=Discount(share_bp=1_000),
+        reason="Regular",
+        tip=Tip(50_000, staff_ids=spa.therapists),
+    )
+    billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=SYSTEM)
     return spa
 
 
@@ -96,6 +114,11 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("DELETE FROM invoices WHERE status = 'partly_paid'", "visit_invoice"),
         ("UPDATE bookings SET status = 'confirmed' WHERE status = 'no_show'", "visit_fee"),
         ("UPDATE journal_lines SET account_id = 4110 WHERE account_id = 4130", "fee_revenue"),
+        ("UPDATE journal_lines SET account_id = 4110 WHERE account_id = 2150", "tips_payable"),
+        ("UPDATE invoice_lines SET vat_amount = vat_amount + 1 WHERE kind = 'discount'", "discounts"),
+        ("UPDATE invoice_lines SET amount = -10 * 1000000 WHERE kind = 'discount'", "discounts"),
+        ("UPDATE product_stocks SET on_hand = on_hand + 1", "stock"),
+        ("UPDATE stock_movements SET quantity = quantity + 1 WHERE kind = 'sold'", "stock_sold"),
     ],
 )
 def test_each_fault_is_named(busy_spa: Spa, statement: str, code: str):
@@ -118,6 +141,7 @@ def test_caches_are_written_anew_from_history_and_the_fix_is_audited(busy_spa: S
     )
     _force("UPDATE invoices SET paid_amount = 0, status = 'open' WHERE status = 'partly_paid'")
     _force("UPDATE customers SET credit_amount = 0")
+    _force("UPDATE product_stocks SET on_hand = 0")
     faults = reconciliation.list_faults()
 
     reconciliation.fix_caches(faults, actor=SYSTEM)

@@ -4,6 +4,8 @@ Rules: 1-product, *Money*. Every function joins the caller's transaction or make
 it did.
 """
 
+from spa_app.services.billing.changing import change_bill, require_changeable, service_lines
+from spa_app.services.billing.composing import Composed, compose, require_within_limit
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
     Line,
@@ -14,13 +16,16 @@ from spa_app.services.billing.issuing import (
     lock_invoice,
     next_number,
 )
-from spa_app.services.billing.selling import charge_fee, invoice_visit, sell_plan
+from spa_app.services.billing.selling import charge_fee, invoice_visit, sell, sell_plan
 from spa_app.services.billing.withdrawing import void_sale, withdraw_visit_invoice
 
 __all__ = [
     "STATUS_WORDS",
+    "Composed",
     "Line",
+    "change_bill",
     "charge_fee",
+    "compose",
     "credit_lines",
     "invoice_visit",
     "issue",
@@ -28,7 +33,11 @@ __all__ = [
     "lock_customer",
     "lock_invoice",
     "next_number",
+    "require_changeable",
+    "require_within_limit",
+    "sell",
     "sell_plan",
+    "service_lines",
     "void_sale",
     "withdraw_visit_invoice",
 ]

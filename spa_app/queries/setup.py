@@ -45,6 +45,7 @@ POLICY_COLUMNS = (
     "no_show_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "discount_limit_bp",
 )
 ABOUT_COLUMNS = ("name", "timezone", "address", "phone")
 SERVICE_COLUMNS = (

@@ -89,6 +89,8 @@ def check_policies(values: dict[str, Any]) -> None:
             raise InvalidError("fee_invalid", N_("This amount is not possible."), field=f"{which}_fee_amount")
     if not 0 <= (values["extend_limit_days"] or 0) <= LONGEST_EXTENSION:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
+    if not 0 <= (values["discount_limit_bp"] or 0) <= 10_000:
+        raise InvalidError("limit_invalid", N_("Give a percentage up to 100."), field="discount_limit_bp")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
         raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
 

@@ -4,7 +4,7 @@ Rules: 1-product, *Money*. Every function joins the caller's transaction or make
 it did.
 """
 
-from spa_app.services.billing.changing import change_bill, require_changeable, service_lines
+from spa_app.services.billing.changing import change_bill, granted_amount, require_changeable, service_lines
 from spa_app.services.billing.composing import Composed, compose, require_within_limit
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
@@ -27,6 +27,7 @@ __all__ = [
     "charge_fee",
     "compose",
     "credit_lines",
+    "granted_amount",
     "invoice_visit",
     "issue",
     "list_lines",

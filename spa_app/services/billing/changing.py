@@ -44,10 +44,13 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
         if booking_id is not None:
             refuse_plans(bill)
         composed = compose(
-            bill, branch=branch, services=service_lines(lines), therapists=list_visit_therapists(booking_id)
+            bill,
+            branch_id=branch.id,
+            services=service_lines(lines),
+            therapists=list_visit_therapists(booking_id),
+            former=lines,
         )
-        granted = -sum(line.amount for line in lines if line.kind == "discount")
-        require_within_limit(composed, branch=branch, actor=actor, granted_amount=granted)
+        require_within_limit(composed, branch_id=branch.id, actor=actor, granted_amount=granted_amount(lines))
         if not composed.lines:
             raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
         going_on = _match(composed, lines)
@@ -93,6 +96,11 @@ def require_changeable(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
             ways_out=(WayOut("new_sale", N_("New sale"), {"customer_id": invoice.customer_id}),),
             number=number,
         )
+
+
+def granted_amount(lines: Sequence[InvoiceLine]) -> int:
+    """What is taken off on an invoice."""
+    return -sum(line.amount for line in lines if line.kind == "discount")
 
 
 def service_lines(lines: Sequence[InvoiceLine]) -> list[Line]:

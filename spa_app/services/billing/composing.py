@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from spa_app.errors import N_, InvalidError, NotAllowedError, WayOut
 from spa_app.extensions import db
-from spa_app.models import Branch, Staff
+from spa_app.models import Branch, InvoiceLine, Staff
 from spa_app.models.bill import DISCOUNTABLE, TIP_SPLITS, Bill, Cut, Discount, Price, Tip, cut, split_tip
 from spa_app.money import Money, percentage
 from spa_app.queries.bill import Therapist
@@ -49,11 +49,17 @@ class Composed:
 
 
 def compose(
-    bill: Bill, *, branch: Branch, services: Sequence[Line] = (), therapists: Sequence[Therapist] = ()
+    bill: Bill,
+    *,
+    branch_id: int,
+    services: Sequence[Line] = (),
+    therapists: Sequence[Therapist] = (),
+    former: Sequence[InvoiceLine] = (),
 ) -> Composed:
     """Work a bill out: prices, discounts, VAT and tips. Reads only.
 
-    ``services`` are the lines that a visit brings along, ``therapists`` those of the visit. Raises
+    ``services`` are the lines that a visit brings along, ``therapists`` those of the visit. What stands in ``former``,
+    the lines of the bill that is being changed, keeps the price that it was sold at. Raises
     :class:`InvalidError` at ``lines-<n>-what``, ``-quantity`` or ``-discount``, ``services-<n>-discount``,
     ``discount``, ``reason``, ``tip_amount``, ``tip_split``, ``tip_staff_id`` or ``tips-<n>-amount``.
     """
@@ -69,7 +75,10 @@ def compose(
             (line, bill.service_discounts.get(line.booking_item_id or 0), f"services-{number}-discount")
             for number, line in enumerate(services)
         ),
-        *((line_of(ware, number), ware.discount, f"lines-{number}-discount") for number, ware in enumerate(bill.wares)),
+        *(
+            (line_of(ware, number, former), ware.discount, f"lines-{number}-discount")
+            for number, ware in enumerate(bill.wares)
+        ),
     ]
     lines = [line for line, _, _ in priced]
     for line, discount, field in priced:
@@ -84,14 +93,15 @@ def compose(
     for line, of_line in zip(lines, cuts, strict=True):
         place = len(composed)
         composed += [line, *(_cut_line(one, line.vat_rate_bp, place, reason) for one in of_line)]
-    return Composed((*composed, *_tip_lines(bill.tip, branch, therapists)))
+    return Composed((*composed, *_tip_lines(bill.tip, branch_id, therapists)))
 
 
-def require_within_limit(composed: Composed, *, branch: Branch, actor: Actor, granted_amount: int = 0) -> None:
+def require_within_limit(composed: Composed, *, branch_id: int, actor: Actor, granted_amount: int = 0) -> None:
     """Raise :class:`NotAllowedError` where a receptionist takes more off a bill than the branch lets them.
 
     ``granted_amount`` was on the bill before: whoever changes something else need not ask again.
     """
+    branch = db.session.get_one(Branch, branch_id)
     limit = percentage(composed.list_amount, branch.discount_limit_bp)
     if actor.is_manager or composed.discount_amount <= max(limit, granted_amount):
         return
@@ -131,7 +141,7 @@ def _cut_line(one: Cut, rate: int, place: int, reason: str) -> Line:
     )
 
 
-def _tip_lines(tip: Tip, branch: Branch, visit: Sequence[Therapist]) -> list[Line]:
+def _tip_lines(tip: Tip, branch_id: int, visit: Sequence[Therapist]) -> list[Line]:
     """A line for each therapist; a tip holds no VAT: it is passed on."""
     if tip.split not in TIP_SPLITS:
         raise InvalidError("split_unknown", N_("Choose how the tip is split."), field="tip_split")
@@ -147,7 +157,7 @@ def _tip_lines(tip: Tip, branch: Branch, visit: Sequence[Therapist]) -> list[Lin
     others = [staff_id for staff_id in shares if staff_id not in names]
     if others:
         known = select(Staff.id, Staff.full_name).where(
-            Staff.id.in_(others), Staff.branch_id == branch.id, Staff.is_active
+            Staff.id.in_(others), Staff.branch_id == branch_id, Staff.is_active
         )
         names |= {row[0]: row[1] for row in db.session.execute(known)}
     if not shares.keys() <= names.keys():

@@ -34,8 +34,8 @@ def invoice_visit(
     """
     if bill:
         refuse_plans(bill)
-        composed = compose(bill, branch=branch, services=lines, therapists=list_visit_therapists(booking_id))
-        require_within_limit(composed, branch=branch, actor=actor)
+        composed = compose(bill, branch_id=branch.id, services=lines, therapists=list_visit_therapists(booking_id))
+        require_within_limit(composed, branch_id=branch.id, actor=actor)
     else:
         composed = Composed(tuple(lines))
     invoice, _ = issue_bill(composed, branch=branch, customer_id=customer_id, booking_id=booking_id, actor=actor)
@@ -93,8 +93,8 @@ def sell(*, customer_id: int, branch_id: int, bill: Bill, actor: Actor, booking_
         if booking_id is not None:
             _lock_visit(booking_id, branch_id=branch_id, customer_id=customer_id)
             refuse_plans(bill)
-        composed = compose(bill, branch=branch, therapists=list_visit_therapists(booking_id))
-        require_within_limit(composed, branch=branch, actor=actor)
+        composed = compose(bill, branch_id=branch.id, therapists=list_visit_therapists(booking_id))
+        require_within_limit(composed, branch_id=branch.id, actor=actor)
         if not composed.lines:
             raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
         invoice, cards = issue_bill(

@@ -58,8 +58,11 @@ class Kind:
     take_back: Callable[[Sequence[InvoiceLine], Branch, Actor, str], None]
 
 
-def line_of(ware: Ware, number: int) -> Line:
-    """The line that a ware will be, at its price. Raises :class:`InvalidError` at the fields of row ``number``."""
+def line_of(ware: Ware, number: int, former: Sequence[InvoiceLine]) -> Line:
+    """The line that a ware will be, at its price, or at the one it has among the ``former`` lines of its bill.
+
+    Raises :class:`InvalidError` at the fields of row ``number``.
+    """
     kind = KINDS.get(ware.kind)
     if kind is None:
         raise InvalidError("ware_unknown", N_("Choose what is sold."), field=f"lines-{number}-what")
@@ -71,6 +74,17 @@ def line_of(ware: Ware, number: int) -> Line:
             least=1,
             most=kind.most,
         )
+    for line in former:
+        if (line.kind, line.plan_id or line.product_id) == (ware.kind, ware.id):
+            return Line(
+                line.kind,
+                line.description,
+                line.amount // line.quantity * ware.quantity,
+                line.vat_rate_bp,
+                ware.quantity,
+                plan_id=line.plan_id,
+                product_id=line.product_id,
+            )
     return kind.line(ware, f"lines-{number}-what")
 
 

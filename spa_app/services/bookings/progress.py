@@ -1,6 +1,6 @@
 """A visit on its way: confirm, arrive, start, complete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, WrongStateError
@@ -105,7 +105,7 @@ def complete(
             except ConflictError as error:
                 error.field = payment_field(item)  # which of the services is meant
                 raise
-        lines = lines_to_pay(items)
+        lines = [_line(item) for item in items if item.treatment_id is None]
         if lines or bill:
             billing.invoice_visit(
                 branch=branch,
@@ -120,9 +120,9 @@ def complete(
         return booking.id
 
 
-def lines_to_pay(items: Sequence[BookingItem]) -> list[Line]:
-    """The lines of a visit's invoice: a service each that no card pays."""
-    return [_line(item) for item in items if item.treatment_id is None]
+def lines_to_pay(booking_id: int) -> list[Line]:
+    """The lines of a visit's invoice as things stand: a service each that no card pays."""
+    return [_line(item) for item in list_items(booking_id) if item.treatment_id is None]
 
 
 def _line(item: BookingItem) -> Line:

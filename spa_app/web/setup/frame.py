@@ -32,6 +32,7 @@ SECTIONS = (
     ("setup.rooms", N_("Rooms and equipment"), "door-closed"),
     ("setup.services", N_("Services"), "tag"),
     ("setup.plans", N_("Packages"), "package"),
+    ("setup.products", N_("Products"), "shopping-bag"),
     ("setup.about", N_("Branch"), "store"),
 )
 

@@ -55,10 +55,15 @@ class PoliciesForm(Form):
         [InputRequired(), NumberRange(0, branches.LONGEST_EXTENSION)],
     )
 
+    discount_limit_percent = DecimalField(
+        _l("The desk may take off a bill, in percent"), [Optional(), NumberRange(0, 100)], places=None
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for which in ("late_cancel", "no_show"):
             self[f"{which}_percent"].flags.unmarked = self[f"{which}_fee_amount"].flags.unmarked = True
+        self.discount_limit_percent.flags.unmarked = True
 
     def values(self) -> dict[str, Any]:
         """The branch's columns. A fee that is not charged is not kept."""
@@ -66,6 +71,7 @@ class PoliciesForm(Form):
             "late_cancel_minutes": self.late_cancel_minutes.data,
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
+            "discount_limit_bp": int((self.discount_limit_percent.data or 0) * 100),
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data
@@ -92,7 +98,11 @@ def save_policies() -> ResponseReturnValue:
         form,
         "setup_policies",
         lambda: branches.set_policies(branch_id=branch.id, values=form.values(), seen=seen(), actor=current_actor()),
-        {"late_cancel_fee_bp": "late_cancel_percent", "no_show_fee_bp": "no_show_percent"},
+        {
+            "late_cancel_fee_bp": "late_cancel_percent",
+            "no_show_fee_bp": "no_show_percent",
+            "discount_limit_bp": "discount_limit_percent",
+        },
     )
     return see("setup.policies", branch) if submitted.is_done else _page(branch, form, submitted)
 
@@ -109,6 +119,7 @@ def _page(branch: BranchRef, form: PoliciesForm | None = None, submitted: Submit
     values = queries.columns_of(queries.get_branch(branch.id), queries.POLICY_COLUMNS)
     if form is None or submitted.is_stale:
         shares = {f"{which}_percent": percent(values[f"{which}_fee_bp"]) for which in ("late_cancel", "no_show")}
+        shares["discount_limit_percent"] = percent(values["discount_limit_bp"])
         form = PoliciesForm(formdata=None, data={**values, **shares})
     return show("setup.policies", "_policies.html", submitted, form=form, stamp=stamp(values), words=_words(form))
 
@@ -134,4 +145,5 @@ def _words(form: PoliciesForm) -> dict[str, Any] | None:
         "price": EXAMPLE_PRICE,
         "waiver_limit": values["waiver_limit_amount"],
         "extend_limit": values["extend_limit_days"] or 0,
+        "discount_limit": percent(values["discount_limit_bp"]),
     }

@@ -14,6 +14,7 @@ from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
 from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
@@ -68,6 +69,7 @@ def _fill() -> None:
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
     _cards(spa)
+    _bills(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
@@ -117,6 +119,19 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _bills(spa: factories.Spa) -> None:
+    """Two products, and two bills with a product, a tip and discounts of each scope; each was changed once."""
+    for number in range(2):
+        bill = Bill(
+            wares=(Ware("product", factories.make_product(spa.branch), 1, Discount(share_bp=500)),),
+            discount=Discount(amount=1_000),
+            reason=f"Regular {number}",
+            tip=Tip(20_000, staff_ids=spa.therapists),
+        )
+        sale = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=spa.manager)
+        billing.change_bill(sale, bill=bill, actor=spa.manager)
 
 
 def _waitlist(spa: factories.Spa) -> None:

@@ -1,10 +1,23 @@
 """What can be exported, in the order in which it is read best."""
 
 from spa_app.queries.exports.books import INVOICE_LINES, INVOICES, JOURNAL, PAYMENTS, PAYOUTS
+from spa_app.queries.exports.goods import PRODUCTS, STOCK_MOVEMENTS
 from spa_app.queries.exports.people import CARD_HISTORY, CARDS, CUSTOMERS
 from spa_app.queries.exports.visits import BOOKINGS
 
 TABLES = {
     table.name: table
-    for table in (CUSTOMERS, CARDS, CARD_HISTORY, BOOKINGS, INVOICES, INVOICE_LINES, PAYMENTS, PAYOUTS, JOURNAL)
+    for table in (
+        CUSTOMERS,
+        CARDS,
+        CARD_HISTORY,
+        BOOKINGS,
+        INVOICES,
+        INVOICE_LINES,
+        PAYMENTS,
+        PAYOUTS,
+        JOURNAL,
+        PRODUCTS,
+        STOCK_MOVEMENTS,
+    )
 }

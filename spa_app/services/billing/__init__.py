@@ -5,7 +5,7 @@ it did.
 """
 
 from spa_app.services.billing.changing import change_bill, granted_amount, require_changeable, service_lines
-from spa_app.services.billing.composing import Composed, compose, require_within_limit
+from spa_app.services.billing.composing import Composed, compose, require_grantable
 from spa_app.services.billing.issuing import (
     STATUS_WORDS,
     Line,
@@ -35,7 +35,7 @@ __all__ = [
     "lock_invoice",
     "next_number",
     "require_changeable",
-    "require_within_limit",
+    "require_grantable",
     "sell",
     "sell_plan",
     "service_lines",

@@ -12,7 +12,7 @@ from spa_app.queries.bill import list_visit_therapists
 from spa_app.services import stock, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
-from spa_app.services.billing.composing import Composed, compose, require_within_limit
+from spa_app.services.billing.composing import Composed, compose, require_grantable
 from spa_app.services.billing.issuing import STATUS_WORDS, Line, list_lines, lock_invoice
 from spa_app.services.billing.selling import issue_bill, lock_booking_of, record_bill, refuse_plans
 from spa_app.services.billing.withdrawing import SALE_EVENTS, void_invoice
@@ -50,7 +50,7 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
             therapists=list_visit_therapists(booking_id),
             former=lines,
         )
-        require_within_limit(composed, branch_id=branch.id, actor=actor, granted_amount=granted_amount(lines))
+        require_grantable(composed, branch_id=branch.id, actor=actor, granted_amount=granted_amount(lines))
         if not composed.lines:
             raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
         going_on = _match(composed, lines)

@@ -61,7 +61,7 @@ def compose(
     ``services`` are the lines that a visit brings along, ``therapists`` those of the visit. What stands in ``former``,
     the lines of the bill that is being changed, keeps the price that it was sold at. Raises
     :class:`InvalidError` at ``lines-<n>-what``, ``-quantity`` or ``-discount``, ``services-<n>-discount``,
-    ``discount``, ``reason``, ``tip_amount``, ``tip_split``, ``tip_staff_id`` or ``tips-<n>-amount``.
+    ``discount``, ``tip_amount``, ``tip_split``, ``tip_staff_id`` or ``tips-<n>-amount``.
     """
     if len(bill.wares) > MOST_WARES:
         raise InvalidError(
@@ -87,8 +87,6 @@ def compose(
     left = sum(one.amount - (one.discount.of(one.amount) if one.discount else 0) for one in prices)
     _check_discount(bill.discount, left, "discount")
     cuts = cut(prices, bill.discount)
-    if any(cuts) and not reason:
-        raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
     composed: list[Line] = []
     for line, of_line in zip(lines, cuts, strict=True):
         place = len(composed)
@@ -96,11 +94,14 @@ def compose(
     return Composed((*composed, *_tip_lines(bill.tip, branch_id, therapists)))
 
 
-def require_within_limit(composed: Composed, *, branch_id: int, actor: Actor, granted_amount: int = 0) -> None:
-    """Raise :class:`NotAllowedError` where a receptionist takes more off a bill than the branch lets them.
+def require_grantable(composed: Composed, *, branch_id: int, actor: Actor, granted_amount: int = 0) -> None:
+    """Raise :class:`InvalidError` at ``reason`` for a discount without one, and :class:`NotAllowedError` where a
+    receptionist takes more off a bill than the branch lets them.
 
     ``granted_amount`` was on the bill before: whoever changes something else need not ask again.
     """
+    if any(line.kind == "discount" and not line.description for line in composed.lines):
+        raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
     branch = db.session.get_one(Branch, branch_id)
     limit = percentage(composed.list_amount, branch.discount_limit_bp)
     if actor.is_manager or composed.discount_amount <= max(limit, granted_amount):

@@ -12,7 +12,7 @@ from spa_app.queries.bill import list_visit_therapists
 from spa_app.services import audit, ledger, stock
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
-from spa_app.services.billing.composing import Composed, compose, require_within_limit
+from spa_app.services.billing.composing import Composed, compose, require_grantable
 from spa_app.services.billing.issuing import Line, credit_lines, issue, net_amounts
 from spa_app.services.ledger import Account, Posting
 from spa_app.services.transaction import atomic
@@ -35,7 +35,7 @@ def invoice_visit(
     if bill:
         refuse_plans(bill)
         composed = compose(bill, branch_id=branch.id, services=lines, therapists=list_visit_therapists(booking_id))
-        require_within_limit(composed, branch_id=branch.id, actor=actor)
+        require_grantable(composed, branch_id=branch.id, actor=actor)
     else:
         composed = Composed(tuple(lines))
     invoice, _ = issue_bill(composed, branch=branch, customer_id=customer_id, booking_id=booking_id, actor=actor)
@@ -94,7 +94,7 @@ def sell(*, customer_id: int, branch_id: int, bill: Bill, actor: Actor, booking_
             _lock_visit(booking_id, branch_id=branch_id, customer_id=customer_id)
             refuse_plans(bill)
         composed = compose(bill, branch_id=branch.id, therapists=list_visit_therapists(booking_id))
-        require_within_limit(composed, branch_id=branch.id, actor=actor)
+        require_grantable(composed, branch_id=branch.id, actor=actor)
         if not composed.lines:
             raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
         invoice, cards = issue_bill(

@@ -76,7 +76,7 @@ class Draft:
                 therapists=self.therapists,
                 former=former,
             )
-            billing.require_within_limit(
+            billing.require_grantable(
                 self.composed,
                 branch_id=self.branch_id,
                 actor=current_actor(),

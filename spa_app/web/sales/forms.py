@@ -31,7 +31,7 @@ SPLITS = {
     "services": _l("By the price of their services"),
     "typed": _l("As typed here"),
 }
-_NOT_A_DISCOUNT = N_("Type a percentage such as 10 %, or an amount such as 50000.")
+_NOT_A_DISCOUNT = N_("Type a percentage such as %(share)s, or an amount such as 50000.")
 _LINE = re.compile(r"lines-(\d{1,3})-(what|quantity|discount)", re.ASCII)
 _WHAT = re.compile(r"([a-z_]{1,20})-(\d{1,18})", re.ASCII)
 _SHARE = re.compile(r"\d{1,3}(?:[.,]\d{1,2})?", re.ASCII)
@@ -79,7 +79,7 @@ class DiscountField(StringField):
                     amount=parse_amount(typed, current_app.config["SETTINGS"].currency, current_locale())
                 )
         except (ValueError, InvalidOperation):
-            raise ValueError(gettext(_NOT_A_DISCOUNT)) from None
+            raise ValueError(gettext(_NOT_A_DISCOUNT, share="10 %")) from None
 
     def _value(self) -> str:
         if self.raw_data is not None:
@@ -215,11 +215,13 @@ class BillForm(Form):
     def lay_out(self, services: Sequence[Line], therapists: Sequence[Therapist], bill: Bill | None = None) -> None:
         """Have a row for each service and, where there are several, for each therapist; ``bill`` fills them in."""
         for line in services:
-            granted = bill.service_discounts.get(line.booking_item_id or 0) if bill else None
-            self.services.append_entry({"item_id": line.booking_item_id, "discount": granted})
+            service = self.services.append_entry().form
+            service.item_id.data = line.booking_item_id
+            service.discount.data = bill.service_discounts.get(line.booking_item_id or 0) if bill else None
         for one in therapists if len(therapists) > 1 else ():
-            self.tips.append_entry({"staff_id": one.id, "amount": bill.tip.typed.get(one.id) if bill else None})
-            self.tips[-1].form.amount.flags.unmarked = True
+            tip = self.tips.append_entry().form
+            tip.staff_id.data, tip.amount.flags.unmarked = one.id, True
+            tip.amount.data = bill.tip.typed.get(one.id) if bill else None
 
     def offer(self, wares: Sequence[WareChoice], staff: Sequence[Therapist]) -> None:
         """Set what can be chosen. What was chosen and is not on the list is left to the service."""

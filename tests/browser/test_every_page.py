@@ -8,12 +8,22 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import billing, bookings, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
 from spa_app.services.rosters import Cell
-from tests.factories import TIMEZONE, Spa, make_booking, make_card, make_customer, make_entry, tomorrow_at
+from tests.factories import (
+    TIMEZONE,
+    Spa,
+    make_booking,
+    make_card,
+    make_customer,
+    make_entry,
+    make_product,
+    tomorrow_at,
+)
 from tests.services.checks import execute
 
 pytestmark = pytest.mark.browser
@@ -29,6 +39,17 @@ def pages(spa: Spa) -> list[str]:
         make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    product = make_product(spa.branch)
+    wares = (Ware("product", product, 2, Discount(share_bp=500)),)
+    tip = Tip(20_000, staff_ids=spa.therapists)
+    bill = billing.sell(
+        customer_id=spa.customer,
+        branch_id=spa.branch,
+        bill=Bill(wares=wares, reason="Regular", tip=tip),
+        actor=SYSTEM,
+    )
+    items = [ItemRequest(spa.consultation, one) for one in spa.therapists]
+    started = make_booking(spa, *items, customer_id=make_customer(), status="in_progress")
     planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
@@ -64,6 +85,11 @@ def pages(spa: Spa) -> list[str]:
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",
+        "/sales/new",
+        f"/sales/new?customer_id={spa.customer}",
+        f"/invoices/{bill}",
+        f"/invoices/{bill}/change",
+        f"/bookings/{started}/bill",
         "/reports/",
         "/reports/daily",
         "/reports/payments",
@@ -88,6 +114,9 @@ def pages(spa: Spa) -> list[str]:
         "/setup/plans",
         "/setup/plans/new",
         f"/setup/plans/{spa.plan}",
+        "/setup/products",
+        "/setup/products/new",
+        f"/setup/products/{product}",
         "/setup/branch",
         "/nothing-here",
     ]

@@ -22,8 +22,6 @@ from tests.concurrency.table import GUARDS
 from tests.concurrency.test_races import Client, Race, make_app
 from tests.factories import Spa
 
-GRANTED = Bill(discount=Discount(share_bp=500), reason="Regular")
-
 
 def sell_the_last_one(spa: Spa, number: int) -> list[Client]:
     """One piece, and many who want to buy it."""

@@ -37,7 +37,16 @@ RULES = {
           AND deferred_amount <> recognised_amount + expired_amount""",
     "deferred revenue names no card, or store credit no customer": """
         SELECT id FROM journal_lines WHERE (account_id = 2110) <> (treatment_id IS NOT NULL)
-            OR (account_id = 2130) <> (customer_id IS NOT NULL)""",
+            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2160) <> (deposit_id IS NOT NULL)""",
+    "a deposit is not what its history and the ledger say": """
+        SELECT d.id, d.balance_amount FROM deposits d
+        WHERE d.balance_amount <> (SELECT sum(amount) FROM deposit_entries WHERE deposit_id = d.id)
+           OR d.balance_amount <> (SELECT -sum(amount) FROM journal_lines WHERE deposit_id = d.id)
+           OR d.balance_amount < 0""",
+    "what deposits paid is not what payments say": """
+        SELECT p.id, p.amount FROM payments p LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(amount), 0) AS amount FROM deposit_entries WHERE payment_id = p.id) e ON true
+        WHERE e.amount <> CASE p.method WHEN 'deposit' THEN p.amount ELSE 0 END""",
     "a journal entry does not balance": """
         SELECT e.id FROM journal_entries e LEFT JOIN journal_lines l ON l.entry_id = e.id
         GROUP BY e.id HAVING coalesce(sum(l.amount), 1) <> 0 OR count(l.id) < 2""",
@@ -73,6 +82,8 @@ RULES = {
             AS m (method, account)
         WHERE (SELECT coalesce(sum(amount), 0) FROM payments p WHERE p.method = m.method)
            - (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposits d WHERE d.method = m.method)
+           + (SELECT coalesce(sum(amount), 0) FROM deposit_entries e WHERE e.method = m.method)
            <> (SELECT coalesce(sum(amount), 0) FROM journal_lines l WHERE l.account_id = m.account)""",
     "a customer's store credit is not what the ledger says": """
         SELECT c.id, c.credit_amount FROM customers c WHERE c.credit_amount <> (
@@ -84,6 +95,14 @@ RULES = {
         LEFT JOIN invoices i ON i.branch_id = c.branch_id AND i.number LIKE b.code || '-' || c.year || '-%'
         GROUP BY c.branch_id, c.year
         HAVING count(i.id) <> c.last_number OR max(right(i.number, 6)::int) <> c.last_number""",
+    "a promotion is used more or less often than its live bills say, or than it allows": """
+        SELECT p.id, p.used_count, count(u.id) FROM promotions p
+        LEFT JOIN (promotion_uses u JOIN invoices i ON i.id = u.invoice_id AND i.status <> 'void' AND NOT i.is_credited)
+            ON u.promotion_id = p.id AND u.released_at IS NULL
+        GROUP BY p.id HAVING p.used_count <> count(u.id) OR count(u.id) > p.max_uses""",
+    "a customer uses a promotion more often than it allows": """
+        SELECT u.promotion_id, u.customer_id FROM promotion_uses u JOIN promotions p ON p.id = u.promotion_id
+        WHERE u.released_at IS NULL GROUP BY 1, 2 HAVING count(*) > min(p.max_uses_per_customer)""",
     "a visit has two live invoices": """
         SELECT booking_id FROM invoices WHERE kind = 'invoice' AND status <> 'void' AND NOT is_credited
             AND booking_id IS NOT NULL GROUP BY booking_id HAVING count(*) > 1""",

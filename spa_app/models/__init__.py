@@ -17,7 +17,9 @@ from spa_app.models.customer_records import (
     RecordAccess,
     TreatmentNote,
 )
+from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
     STAFF_KINDS,
@@ -39,6 +41,7 @@ __all__ = [
     "EVERY_DAY",
     "FILE_KINDS",
     "MEDIA_TYPES",
+    "MONEY_METHODS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -59,6 +62,8 @@ __all__ = [
     "CustomerLink",
     "CustomerMerge",
     "CustomerTreatment",
+    "Deposit",
+    "DepositEntry",
     "DistinctCustomers",
     "DraftShift",
     "IdempotencyKey",
@@ -76,6 +81,8 @@ __all__ = [
     "PlanItem",
     "Product",
     "ProductStock",
+    "Promotion",
+    "PromotionUse",
     "RecordAccess",
     "Resource",
     "ResourceType",

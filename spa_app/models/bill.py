@@ -4,7 +4,7 @@ Prices include VAT. Discounts lower services, packages and products; never tips,
 waived instead. VAT is that of what is left after the discount.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spa_app.money import percentage, share_out, vat_within
@@ -53,17 +53,19 @@ class Bill:
     """What a desk puts on a bill, besides the services of a visit.
 
     ``service_discounts`` are by the id of the visit's item, ``discount`` is on all that may be discounted. ``reason``
-    says why, and stands on the bill as the discounts' name.
+    says why, and stands on the bill as the discounts' name. ``code`` is that of a promotion.
     """
 
     wares: tuple[Ware, ...] = ()
     service_discounts: Mapping[int, Discount] = field(default_factory=dict)
     discount: Discount | None = None
     reason: str = ""
+    code: str = ""
     tip: Tip = field(default_factory=Tip)
 
     def __bool__(self) -> bool:
-        return bool(self.wares or self.service_discounts or self.discount or self.tip.amount or self.tip.typed)
+        discounted = self.service_discounts or self.discount or self.code.strip()
+        return bool(self.wares or discounted or self.tip.amount or self.tip.typed)
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,14 @@ class Cut:
     vat_amount: int
 
 
-def cut(prices: Sequence[Price], discount: Discount | None) -> list[list[Cut]]:
-    """The discounts of each line: its own, then its share of the one on the whole bill.
+def cut(
+    prices: Sequence[Price], discount: Discount | None, promote: Callable[[int], int] | None = None
+) -> list[list[Cut]]:
+    """The discounts of each line: its own, then its share of the one on the whole bill, then of a promotion.
 
-    That is taken off what is left after the lines' own, and spread over it by largest remainder. Each line's VAT and
-    that of its discounts are together what is within what is left. The caller has seen that nothing falls below zero.
+    Those are taken off what is left after the ones before, and spread over it by largest remainder; ``promote`` tells
+    what a promotion takes off so much. Each line's VAT and that of its discounts are together what is within what is
+    left. The caller has seen that nothing falls below zero.
     """
     nets = [price.amount for price in prices]
     cuts: list[list[Cut]] = [[] for _ in prices]
@@ -109,11 +114,18 @@ def cut(prices: Sequence[Price], discount: Discount | None) -> list[list[Cut]]:
     for place, price in enumerate(prices):
         if price.discount is not None:
             lower(place, "line", price.discount.share_bp, price.discount.of(price.amount))
-    places = [place for place, price in enumerate(prices) if price.kind in DISCOUNTABLE]
-    weights = [nets[place] for place in places]
-    if discount is not None and any(weights):
-        for place, share in zip(places, share_out(discount.of(sum(weights)), weights), strict=True):
-            lower(place, "bill", discount.share_bp, share)
+
+    def spread(scope: str, share_bp: int | None, taken: Callable[[int], int]) -> None:
+        places = [place for place, price in enumerate(prices) if price.kind in DISCOUNTABLE]
+        weights = [nets[place] for place in places]
+        if any(weights):
+            for place, share in zip(places, share_out(taken(sum(weights)), weights), strict=True):
+                lower(place, scope, share_bp, share)
+
+    if discount is not None:
+        spread("bill", discount.share_bp, discount.of)
+    if promote is not None:
+        spread("promotion", None, promote)
     return cuts
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
 
-PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit")
+PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit", "deposit")
 
 
 class InvoiceCounter(Base):
@@ -96,8 +96,8 @@ class InvoiceLine(Base):
 
     A discount lowers the line ``discounts_id`` of the same invoice (``amount`` is negative there), and holds the VAT
     that makes the two of them come to what is within their sum. ``discount_scope`` is ``line`` for one that was granted
-    on that line, ``bill`` for the line's share of one on the whole bill; ``discount_bp`` is the percentage that was
-    granted, in basis points, if it was one. A tip names in ``staff_id`` whose it is.
+    on that line, ``bill`` or ``promotion`` for the line's share of one on the whole bill; ``discount_bp`` is the
+    percentage that was granted, in basis points, if it was one. A tip names in ``staff_id`` whose it is.
     """
 
     __tablename__ = "invoice_lines"
@@ -109,7 +109,7 @@ class InvoiceLine(Base):
         CheckConstraint(
             "num_nonnulls(discounts_id, discount_scope, discount_bp) = 0 OR kind = 'discount'", name="discount"
         ),
-        CheckConstraint("discount_scope IN ('line', 'bill')", name="discount_scope"),
+        CheckConstraint("discount_scope IN ('line', 'bill', 'promotion')", name="discount_scope"),
         CheckConstraint("discount_bp BETWEEN 1 AND 10000", name="discount_bp"),
         UniqueConstraint("invoice_id", "position"),
     )

@@ -34,6 +34,9 @@ class Branch(Base):
         CheckConstraint("no_show_fee_bp BETWEEN 1 AND 10000", name="no_show_fee_bp"),
         CheckConstraint("late_cancel_fee_amount > 0", name="late_cancel_fee_amount"),
         CheckConstraint("no_show_fee_amount > 0", name="no_show_fee_amount"),
+        CheckConstraint("bank_bin ~ '^[0-9]{6}$'", name="bank_bin"),
+        CheckConstraint("bank_account ~ '^[0-9A-Z]{4,19}$'", name="bank_account"),
+        CheckConstraint("num_nonnulls(bank_bin, bank_account) <> 1", name="bank"),
         CheckConstraint("waiver_limit_amount >= 0", name="waiver_limit"),
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
@@ -46,6 +49,10 @@ class Branch(Base):
     timezone: Mapped[str]
     address: Mapped[str] = mapped_column(server_default="")
     phone: Mapped[str | None]
+    # Where transfers go: both, or neither
+    bank_bin: Mapped[str | None]
+    bank_account: Mapped[str | None]
+    bank_holder: Mapped[str] = mapped_column(server_default="")
     late_cancel_minutes: Mapped[int] = mapped_column(SmallInteger, server_default=text("120"))
     late_cancel_policy: Mapped[str] = mapped_column(server_default="none")
     late_cancel_fee_bp: Mapped[int | None] = mapped_column(SmallInteger)

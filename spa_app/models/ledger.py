@@ -55,7 +55,8 @@ class JournalEntry(Base):
 class JournalLine(Base):
     """A debit (positive) or a credit (negative), in minor units.
 
-    Lines on deferred revenue name the card, lines on store credit the customer: that is how the liability is proved.
+    Lines on deferred revenue name the card, lines on store credit the customer, lines on deposits the deposit: that is
+    how the liability is proved.
     """
 
     __tablename__ = "journal_lines"
@@ -64,6 +65,7 @@ class JournalLine(Base):
         Index("ix_journal_lines_entry_id", "entry_id"),
         Index("ix_journal_lines_account_id", "account_id"),
         Index("ix_journal_lines_treatment_id", "treatment_id"),
+        Index("ix_journal_lines_deposit_id", "deposit_id", postgresql_where=text("deposit_id IS NOT NULL")),
         Index("ix_journal_lines_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
     )
 
@@ -73,3 +75,4 @@ class JournalLine(Base):
     amount: Mapped[int]
     treatment_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id"))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    deposit_id: Mapped[int | None] = mapped_column(ForeignKey("deposits.id"))

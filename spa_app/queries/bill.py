@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, func, select
 
 from spa_app.extensions import db
-from spa_app.models import BookingItem, InvoiceLine, Plan, Product, ProductStock, Staff
+from spa_app.models import BookingItem, InvoiceLine, Plan, Product, ProductStock, Promotion, PromotionUse, Staff
 from spa_app.models.bill import Bill, Discount, Tip, Ware
 
 
@@ -73,6 +73,11 @@ def read_bill(invoice_id: int) -> Bill:
     query = select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
     lines = db.session.execute(query).scalars().all()
     cuts = [line for line in lines if line.kind == "discount"]
+    code = db.session.scalar(
+        select(Promotion.code)
+        .join(PromotionUse, PromotionUse.promotion_id == Promotion.id)
+        .where(PromotionUse.invoice_id == invoice_id, PromotionUse.released_at.is_(None))
+    )
     own = {line.discounts_id: _discount([line]) for line in cuts if line.discount_scope == "line"}
     whole = [line for line in cuts if line.discount_scope == "bill"]
     tips: dict[int, int] = {}
@@ -91,7 +96,8 @@ def read_bill(invoice_id: int) -> Bill:
             if line.kind == "service" and line.booking_item_id and line.id in own
         },
         discount=_discount(whole) if whole else None,
-        reason=cuts[0].description if cuts else "",
+        reason=next((line.description for line in cuts if line.discount_scope != "promotion"), ""),
+        code=code or "",
         tip=_tip(tips),
     )
 

@@ -21,8 +21,10 @@ from spa_app.models import (
     TreatmentEntry,
     User,
 )
+from spa_app.queries.deposits import usable_amount
 
 PER_PAGE = 40
+MOST_DUE = 20
 DUE = and_(Invoice.kind == "invoice", Invoice.status.in_(("open", "partly_paid")), Invoice.is_credited.is_(False))
 STATUSES: dict[str, ColumnElement[bool]] = {
     "due": DUE,
@@ -90,12 +92,13 @@ class SlipLine:
 
 @dataclass(frozen=True)
 class BranchHead:
-    """The head of a receipt."""
+    """The head of a receipt, and where transfers go: ``bank`` is (the bank's number, account, holder) if anywhere."""
 
     id: int
     name: str
     address: str
     phone: str | None
+    bank: tuple[str, str, str] | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class InvoiceView:
     customer_name: str
     customer_phone: str | None
     credit_amount: int
+    deposit_amount: int
     booking_id: int | None
     visit_at: dt.datetime | None
     total_amount: int
@@ -182,6 +186,17 @@ class InvoiceRow:
 
 
 @dataclass(frozen=True)
+class DueInvoice:
+    """An invoice that its customer has not wholly paid."""
+
+    id: int
+    number: str
+    branch_name: str
+    issued_at: dt.datetime
+    due_amount: int
+
+
+@dataclass(frozen=True)
 class InvoiceList:
     """One page of invoices, with the number and the sums of all that were found."""
 
@@ -200,7 +215,7 @@ def find_invoice_branch(invoice_id: int, *, branch_ids: Collection[int]) -> int 
 
 
 def get_invoice(invoice_id: int) -> InvoiceView:
-    """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Four statements."""
+    """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Five statements at most."""
     corrects, note, former, later = (aliased(Invoice) for _ in range(4))
     row = db.session.execute(
         select(
@@ -239,6 +254,7 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         customer_name=customer.full_name,
         customer_phone=customer.phone,
         credit_amount=customer.credit_amount,
+        deposit_amount=usable_amount(invoice.booking_id, customer.id) if invoice.due_amount else 0,
         booking_id=invoice.booking_id,
         visit_at=visit_at,
         total_amount=invoice.total_amount,
@@ -257,6 +273,23 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         payments=_payments(invoice_id),
         slip=_punched(invoice.booking_id) if invoice.booking_id else _sold(invoice_id),
     )
+
+
+def list_due(customer_id: int, *, branch_ids: Collection[int], besides: int | None = None) -> tuple[DueInvoice, ...]:
+    """What a customer still owes in these branches, the oldest first, twenty at most; without ``besides``."""
+    rows = db.session.execute(
+        select(Invoice.id, Invoice.number, Branch.name, Invoice.issued_at, Invoice.total_amount - Invoice.paid_amount)
+        .join(Branch, Branch.id == Invoice.branch_id)
+        .where(
+            DUE,
+            Invoice.customer_id == customer_id,
+            Invoice.branch_id.in_(branch_ids),
+            *([Invoice.id != besides] if besides else []),
+        )
+        .order_by(Invoice.issued_at, Invoice.id)
+        .limit(MOST_DUE)
+    )
+    return tuple(DueInvoice(*row) for row in rows)
 
 
 def get_slip(booking_id: int, *, branch_ids: Collection[int]) -> VisitSlip | None:
@@ -357,7 +390,10 @@ def list_invoices(
 
 
 def _head(branch: Branch) -> BranchHead:
-    return BranchHead(branch.id, branch.name, branch.address, branch.phone)
+    bank = (
+        (branch.bank_bin, branch.bank_account, branch.bank_holder) if branch.bank_bin and branch.bank_account else None
+    )
+    return BranchHead(branch.id, branch.name, branch.address, branch.phone, bank)
 
 
 def _lines(invoice_id: int) -> tuple[LineView, ...]:

@@ -19,6 +19,7 @@ from spa_app.models import (
     Branch,
     Customer,
     CustomerTreatment,
+    Deposit,
     Invoice,
     Resource,
     Service,
@@ -28,6 +29,7 @@ from spa_app.models import (
     WaitlistEntry,
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
+from spa_app.queries.billing import DUE
 from spa_app.queries.customers import OFTEN_NO_SHOW
 from spa_app.queries.parties import Mate, list_mates
 
@@ -52,6 +54,7 @@ class VisitCustomer:
     no_shows: int  # in the last 365 days
     preferred_staff_id: int | None
     preferred_staff_name: str | None
+    owed_amount: int  # on all their invoices
 
     @property
     def is_often_no_show(self) -> bool:
@@ -169,6 +172,7 @@ class Visit:
     held_by: str | None
     waitlist_entry_id: int | None
     waitlist_status: str | None
+    deposit_amount: int  # what is left of what was paid ahead
     as_of: dt.datetime
     customer: VisitCustomer
     items: tuple[VisitItem, ...]
@@ -339,6 +343,10 @@ def _visit_query() -> Select[Any]:
             holder.full_name.label("held_by"),
             Booking.waitlist_entry_id,
             WaitlistEntry.status.label("waitlist_status"),
+            select(func.coalesce(func.sum(Deposit.balance_amount), 0))
+            .where(Deposit.booking_id == Booking.id)
+            .scalar_subquery()
+            .label("deposit_amount"),
         )
         .add_columns(*_customer_columns())
         .join(Branch, Branch.id == Booking.branch_id)
@@ -359,9 +367,9 @@ def get_booking(booking_id: int, *, branch_ids: Iterable[int]) -> Visit | None:
     items = _items(booking_id)
     told: list[tuple[str, Any]] = list(row._asdict().items())
     return Visit(
-        **dict(told[:29]),
+        **dict(told[:30]),
         as_of=clock.now(),
-        customer=VisitCustomer(*(value for _, value in told[29:])),
+        customer=VisitCustomer(*(value for _, value in told[30:])),
         items=tuple(item for item in items if not item.is_cancelled),
         cancelled_items=tuple(item for item in items if item.is_cancelled),
         invoices=_invoices(booking_id),
@@ -416,6 +424,10 @@ def _customer_columns() -> tuple[Any, ...]:
         .where(wished.id == Customer.preferred_staff_id)
         .scalar_subquery()
         .label("preferred_staff_name"),
+        select(func.coalesce(func.sum(Invoice.total_amount - Invoice.paid_amount), 0))
+        .where(Invoice.customer_id == Customer.id, DUE)
+        .scalar_subquery()
+        .label("owed_amount"),
     )
 
 

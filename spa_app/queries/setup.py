@@ -47,7 +47,7 @@ POLICY_COLUMNS = (
     "extend_limit_days",
     "discount_limit_bp",
 )
-ABOUT_COLUMNS = ("name", "timezone", "address", "phone")
+ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (
     "name",
     "duration_minutes",

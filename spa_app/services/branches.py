@@ -8,6 +8,7 @@ from sqlalchemy import delete
 
 from spa_app.errors import N_, ConflictError, InvalidError
 from spa_app.extensions import db
+from spa_app.integrations.vietqr import ACCOUNT, BANKS
 from spa_app.models import Branch, BranchHours
 from spa_app.models.policy import POLICIES
 from spa_app.queries import setup
@@ -96,9 +97,19 @@ def check_policies(values: dict[str, Any]) -> None:
 
 
 def set_about(
-    *, branch_id: int, name: str, timezone: str, address: str, phone: str, actor: Actor, seen: str | None = None
+    *,
+    branch_id: int,
+    name: str,
+    timezone: str,
+    address: str,
+    phone: str,
+    actor: Actor,
+    bank: tuple[str, str, str] = ("", "", ""),
+    seen: str | None = None,
 ) -> int:
-    """Set the branch's name, time zone, address and phone number. Locks the branch.
+    """Set the branch's name, time zone, address, phone number and ``bank``. Locks the branch.
+
+    ``bank`` is (the bank's number, the account, its holder) to which transfers go; the first two both, or neither.
 
     Visits are instants, so another time zone would show all of them at other times: it is refused
     (:class:`ConflictError`) while any lie ahead.
@@ -115,6 +126,7 @@ def set_about(
         "timezone": timezone,
         "address": clean_text(address, field="address", limit=ADDRESS_LENGTH, lines=False),
         "phone": normalise(phone),
+        **_bank(*bank),
     }
     with atomic() as session:
         branch = _locked(branch_id, actor)
@@ -131,6 +143,23 @@ def set_about(
         session.flush()
         _record("branch_changed", branch_id, actor, before, values)
         return branch_id
+
+
+def _bank(bank_bin: str, account: str, holder: str) -> dict[str, Any]:
+    account = account.replace(" ", "").upper()
+    if not bank_bin and account:
+        raise InvalidError("bank_missing", N_("Choose the bank of this account."), field="bank_bin")
+    if bank_bin and bank_bin not in BANKS:
+        raise InvalidError("bank_unknown", N_("Choose a bank of the list."), field="bank_bin")
+    if bank_bin and not ACCOUNT.fullmatch(account):
+        raise InvalidError(
+            "account_invalid", N_("An account number has 4 to 19 digits or capital letters."), field="bank_account"
+        )
+    return {
+        "bank_bin": bank_bin or None,
+        "bank_account": account or None,
+        "bank_holder": clean_text(holder, field="bank_holder", limit=NAME_LENGTH, lines=False),
+    }
 
 
 def _locked(branch_id: int, actor: Actor) -> Branch:

@@ -73,6 +73,7 @@ MOVES = (
         unless="t.ended_by_id IS NULL AND EXISTS (SELECT FROM treatment_shares o WHERE o.treatment_id = t.treatment_id"
         " AND o.customer_id = :to AND o.ended_by_id IS NULL)",
     ),
+    Move("promotion_uses", "customer_id", state="t.released_at"),
     Move("customer_files", "customer_id"),
     _link("customer_id", "relative_id"),
     _link("relative_id", "customer_id"),

@@ -29,7 +29,7 @@ from spa_app.models import (
     StaffSkill,
 )
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import blocks, bookings, payments, rosters, shift_templates, stock, users, waitlist
+from spa_app.services import blocks, bookings, deposits, payments, rosters, shift_templates, stock, users, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import change_bill, sell, sell_plan
 from spa_app.services.bookings import ItemRequest
@@ -114,6 +114,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _products(branch, manager)
         _bills(branch, customers, manager)
         _settle(dice, manager)
+        _deposits(manager)
         _waitlist(dice, branch, services, customers, manager)
         # As if they had been booked in good time.
         session.execute(update(Booking).values(entered_late=False, version=Booking.version + 1))
@@ -129,6 +130,9 @@ def _branch(timezone: str) -> Branch:
         timezone=timezone,
         address="12 Nguyễn Huệ, Quận 1",
         phone="+842838221234",
+        bank_bin="970436",
+        bank_account="0011001234567",  # nobody's
+        bank_holder="CONG TY SPA DEMO",
         late_cancel_policy="fee",
         late_cancel_fee_bp=5_000,
         waiver_limit_amount=200_000,
@@ -352,6 +356,14 @@ def _settle(dice: random.Random, manager: Actor) -> None:
         method = dice.choice(("cash", "cash", "card", "bank_transfer"))
         reference = "" if method == "cash" else f"{dice.randrange(10**6):06d}"
         payments.take_payment(invoice_id, method=method, amount=None, reference=reference, actor=manager)
+
+
+def _deposits(actor: Actor) -> None:
+    """Two visits that lie ahead were paid for in part."""
+    ahead = select(Booking.id).where(Booking.status == "confirmed", Booking.starts_at > clock.now())
+    visits = db.session.execute(ahead.order_by(Booking.id).limit(2)).scalars().all()
+    for booking_id, (method, reference) in zip(visits, (("cash", ""), ("bank_transfer", "FT2631")), strict=False):
+        deposits.take_deposit(booking_id, method=method, amount=200_000, reference=reference, actor=actor)
 
 
 def _waitlist(

@@ -43,6 +43,7 @@ METHOD_ACCOUNTS = {
     "bank_transfer": Account.BANK,
     "e_wallet": Account.E_WALLET,
     "store_credit": Account.STORE_CREDIT,
+    "deposit": Account.DEPOSITS,
 }
 
 # An entry and its lines in one round trip; ``sources`` tell which line belongs to which of several entries.
@@ -54,11 +55,12 @@ _POST = text(
         VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
         RETURNING id
     ), lines AS (
-        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id)
-        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, deposit_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.deposit_id
         FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
-                                     CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]))
-            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, position)
+                                     CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]),
+                                     CAST(:deposit_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, deposit_id, position)
         ORDER BY line.position
     )
     SELECT id FROM entry
@@ -85,12 +87,13 @@ _POST_MANY = text(
 
 @dataclass(frozen=True)
 class Posting:
-    """One line to be. Deferred revenue names its card, store credit its customer."""
+    """One line to be. Deferred revenue names its card, store credit its customer, a deposit itself."""
 
     account: Account
     amount: int
     treatment_id: int | None = None
     customer_id: int | None = None
+    deposit_id: int | None = None
 
 
 def post(
@@ -125,6 +128,7 @@ def post(
             "reverses_id": reverses_id,
             "actor_id": actor.user_id,
             **_columns(lines),
+            "deposit_ids": [line.deposit_id for line in lines],
         },
     ).scalar_one()
     return entry_id
@@ -166,7 +170,8 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
         invoice_id=invoice_id,
         reverses_id=entry_id,
         postings=[
-            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id) for line in lines
+            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id, line.deposit_id)
+            for line in lines
         ],
     )
 

@@ -3,7 +3,7 @@
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
-from spa_app.services import audit, ledger
+from spa_app.services import audit, deposits, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
@@ -22,7 +22,8 @@ def take_payment(
     reference: str = "",
     tendered_amount: int | None = None,
 ) -> int:
-    """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the customer.
+    """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the
+    deposits or the customer whose credit pays.
 
     ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds
     ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
@@ -52,6 +53,7 @@ def take_payment(
         branch = session.get_one(Branch, invoice.branch_id)
         if method == "store_credit":
             _spend_credit(invoice.customer_id, amount)
+        used = deposits.use_deposits(invoice, amount) if method == "deposit" else []
         payment = Payment(
             invoice_id=invoice.id,
             branch_id=invoice.branch_id,
@@ -65,7 +67,10 @@ def take_payment(
         invoice.paid_amount += amount
         invoice.status = "paid" if invoice.paid_amount == invoice.total_amount else "partly_paid"
         session.flush()
+        deposits.record_use(used, payment)
         account = METHOD_ACCOUNTS[method]
+        named = [Posting(account, part, deposit_id=deposit_id) for deposit_id, part in used]
+        credit_of = invoice.customer_id if method == "store_credit" else None
         ledger.post(
             "payment_taken",
             branch=branch,
@@ -73,7 +78,7 @@ def take_payment(
             invoice_id=invoice.id,
             payment_id=payment.id,
             postings=[
-                Posting(account, amount, customer_id=invoice.customer_id if method == "store_credit" else None),
+                *(named or [Posting(account, amount, customer_id=credit_of)]),
                 Posting(Account.RECEIVABLE, -amount),
             ],
         )

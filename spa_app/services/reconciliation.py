@@ -208,6 +208,34 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.credit_amount <> coalesce(l.amount, 0)
         """,
     ),
+    "deposits": (
+        "deposit {id}: stored balance {stored}, its history and the ledger say {computed}",
+        """
+        SELECT d.id, d.balance_amount AS stored, concat_ws('/', h.amount, l.amount) AS computed
+        FROM deposits d
+        LEFT JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM deposit_entries WHERE deposit_id = d.id) h
+            ON true
+        LEFT JOIN LATERAL (SELECT coalesce(-sum(amount), 0) AS amount FROM journal_lines
+                           WHERE deposit_id = d.id AND account_id = 2160) l ON true
+        WHERE d.balance_amount <> h.amount OR d.balance_amount <> l.amount
+        """,
+    ),
+    "promotion_uses": (
+        "promotion {id}: stored as used {stored} times, on {computed} bills",
+        """
+        SELECT p.id, p.used_count AS stored, count(u.id) AS computed
+        FROM promotions p LEFT JOIN promotion_uses u ON u.promotion_id = p.id AND u.released_at IS NULL
+        GROUP BY p.id HAVING p.used_count <> count(u.id)
+        """,
+    ),
+    "promotion_bills": (
+        "promotion use {id}: it stands on {stored} invoice",
+        """
+        SELECT u.id, CASE WHEN i.status = 'void' THEN 'a void' ELSE 'a credited' END AS stored, '' AS computed
+        FROM promotion_uses u JOIN invoices i ON i.id = u.invoice_id
+        WHERE u.released_at IS NULL AND (i.status = 'void' OR i.is_credited)
+        """,
+    ),
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """

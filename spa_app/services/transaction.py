@@ -63,6 +63,15 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_invoices_paid": lambda: ConflictError(
         "overpaid", N_("That is more than is left to pay. Somebody may just have taken a payment."), field="amount"
     ),
+    "ck_deposits_balance_not_negative": lambda: ConflictError(
+        "no_deposit", N_("The deposit no longer covers this."), field="amount"
+    ),
+    "uq_promotions_code": lambda: ConflictError(
+        "code_taken", N_("Another promotion already has this code."), field="code"
+    ),
+    "ck_promotions_used_within": lambda: ConflictError(
+        "promotion_used_up", N_("The last use of this promotion was just taken."), field="code"
+    ),
     "ck_customers_credit": lambda: ConflictError(
         "no_credit", N_("The customer's store credit no longer covers this."), field="amount"
     ),

@@ -17,7 +17,9 @@ from spa_app.web.customers import duplicates as _duplicates  # noqa: F401 - its 
 from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
+from spa_app.web.deposits import routes as deposits
 from spa_app.web.invoices import routes as invoices
+from spa_app.web.invoices import transfers as _transfers  # noqa: F401 - its routes
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
@@ -37,6 +39,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    deposits,
     health,
     invoices,
     reports,

@@ -18,7 +18,7 @@ RAIL = (
         N_("Calendar"),
         "calendar-days",
         EVERYONE,
-        ("calendar", "bookings", "blocks", "affected", "walk_ins", "series", "waitlist"),
+        ("calendar", "bookings", "blocks", "affected", "walk_ins", "series", "waitlist", "deposits"),
     ),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments", "cards")),
     ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "sales", "day_close")),

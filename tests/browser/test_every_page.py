@@ -13,6 +13,7 @@ from spa_app.services import billing, bookings, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_records import add_treatment_note, link_customers
+from spa_app.services.deposits import take_deposit
 from spa_app.services.rosters import Cell
 from tests.factories import (
     TIMEZONE,
@@ -22,6 +23,8 @@ from tests.factories import (
     make_customer,
     make_entry,
     make_product,
+    make_promotion,
+    set_policy,
     tomorrow_at,
 )
 from tests.services.checks import execute
@@ -54,6 +57,9 @@ def pages(spa: Spa) -> list[str]:
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
     held = bookings.hold_place(make_entry(spa), starts_at=at, actor=spa.receptionist)
+    deposit = take_deposit(held, method="cash", amount=50_000, actor=spa.receptionist)
+    set_policy(spa.branch, bank_bin="970436", bank_account="0011001234567")
+    promotion = make_promotion("TET", minimum_amount=500_000)
     twin = make_customer("Le Thi Mai", "+84912345678")
     execute("UPDATE customers SET birth_date = '1990-02-03'")
     link_customers(spa.customer, make_customer("Bé Na"), relation="child", actor=SYSTEM)
@@ -90,6 +96,9 @@ def pages(spa: Spa) -> list[str]:
         f"/invoices/{bill}",
         f"/invoices/{bill}/change",
         f"/bookings/{started}/bill",
+        f"/invoices/{unpaid}/transfer",
+        f"/bookings/{held}/deposits",
+        f"/deposits/{deposit}/slip",
         "/reports/",
         "/reports/daily",
         "/reports/payments",
@@ -117,6 +126,9 @@ def pages(spa: Spa) -> list[str]:
         "/setup/products",
         "/setup/products/new",
         f"/setup/products/{product}",
+        "/setup/promotions",
+        "/setup/promotions/new",
+        f"/setup/promotions/{promotion}",
         "/setup/branch",
         "/nothing-here",
     ]

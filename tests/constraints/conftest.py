@@ -13,9 +13,30 @@ from spa_app import clock, create_app
 from spa_app.config import Settings
 from spa_app.embedded import EmbeddedPostgres
 from spa_app.extensions import db
-from spa_app.models import Booking, Customer, CustomerFile, CustomerLink, Invoice, JobRun, RecordAccess, TreatmentNote
+from spa_app.models import (
+    Booking,
+    Branch,
+    Customer,
+    CustomerFile,
+    CustomerLink,
+    Invoice,
+    JobRun,
+    RecordAccess,
+    TreatmentNote,
+)
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import billing, blocks, bookings, payments, refunds, rosters, shift_templates, treatments
+from spa_app.services import (
+    billing,
+    blocks,
+    bookings,
+    deposits,
+    payments,
+    promotions,
+    refunds,
+    rosters,
+    shift_templates,
+    treatments,
+)
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.customer_merging import mark_distinct, merge_customers
 from spa_app.services.idempotency import once
@@ -74,6 +95,8 @@ def _fill() -> None:
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
         factories.make_party(spa, starts_at=factories.local_at(spa.branch, "10:00", days=days))
+    _deposits(spa)
+    _promotions(spa)
     _waitlist(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
@@ -132,6 +155,24 @@ def _bills(spa: factories.Spa) -> None:
         )
         sale = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=spa.manager)
         billing.change_bill(sale, bill=bill, actor=spa.manager)
+
+
+def _deposits(spa: factories.Spa) -> None:
+    visit = factories.make_booking(spa, starts_at=factories.local_at(spa.branch, "18:00", days=6))
+    deposit = deposits.take_deposit(visit, method="cash", amount=100_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="cash", amount=40_000, reason="asked", actor=spa.manager)
+
+
+def _promotions(spa: factories.Spa) -> None:
+    with atomic() as session:
+        for code in ("TET", "HE"):
+            factories.make_promotion(code, max_uses=5)
+            branch = session.get_one(Branch, spa.branch)
+            claimed = promotions.claim(code, branch=branch, customer_id=spa.customer, total_amount=100_000)
+            invoice = billing.issue(
+                branch=branch, customer_id=spa.customer, lines=[billing.Line("fee", code, 0, 0)], actor=spa.manager
+            )[0]
+            promotions.record_use(claimed, invoice_id=invoice.id, customer_id=spa.customer)
 
 
 def _waitlist(spa: factories.Spa) -> None:

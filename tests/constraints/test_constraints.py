@@ -41,6 +41,9 @@ BREAKING_UPDATES = {
     "ck_branch_hours_order": "branch_hours SET closes_at = opens_at",
     "ck_branch_hours_weekday": "branch_hours SET weekday = 7",
     "ck_branches_code": "branches SET code = 'q 1'",
+    "ck_branches_bank": "branches SET bank_bin = '970436'",
+    "ck_branches_bank_account": "branches SET bank_bin = '970436', bank_account = '1 2 3 4'",
+    "ck_branches_bank_bin": "branches SET bank_bin = 'VCB', bank_account = '0881000458086'",
     "ck_branches_late_cancel_fee": (
         "branches SET late_cancel_policy = 'fee', late_cancel_fee_bp = 5000, late_cancel_fee_amount = 100000"
     ),
@@ -82,6 +85,17 @@ BREAKING_UPDATES = {
     "ck_record_accesses_file": "record_accesses SET file_id = NULL WHERE what = 'file'",
     "ck_record_accesses_what": "record_accesses SET what = 'x'",
     "ck_treatment_notes_body": "treatment_notes SET body = ''",
+    "ck_deposit_entries_kind": "deposit_entries SET kind = 'x', method = NULL, amount = -1",
+    "ck_deposit_entries_method": "deposit_entries SET method = 'x' WHERE kind = 'returned'",
+    "ck_deposit_entries_payment": "deposit_entries SET kind = 'used', method = NULL WHERE kind = 'returned'",
+    "ck_deposit_entries_reason": "deposit_entries SET reason = ''",
+    "ck_deposit_entries_reference": "deposit_entries SET method = 'card' WHERE kind = 'returned'",
+    "ck_deposit_entries_returned_by": "deposit_entries SET method = 'cash' WHERE kind = 'taken'",
+    "ck_deposit_entries_sign": "deposit_entries SET amount = -amount",
+    "ck_deposits_amount": "deposits SET amount = 0",
+    "ck_deposits_balance_not_negative": "deposits SET balance_amount = -1",
+    "ck_deposits_method": "deposits SET method = 'x'",
+    "ck_deposits_reference": "deposits SET method = 'card'",
     "ck_customers_full_name": "customers SET full_name = ''",
     "ck_customers_phone_e164": "customers SET phone = '0901234567'",
     "ck_customers_shares_phone_with_other": "customers SET shares_phone_with_id = id",
@@ -130,6 +144,17 @@ BREAKING_UPDATES = {
     "ck_products_price": "products SET price_amount = -1",
     "ck_products_sku": "products SET sku = ''",
     "ck_products_vat_rate": "products SET vat_rate_bp = 10001",
+    "ck_promotion_uses_discount": "promotion_uses SET discount_amount = 0",
+    "ck_promotions_code": "promotions SET code = 'TẾT ' || id",
+    "ck_promotions_discount": "promotions SET percent_bp = NULL, discount_amount = 0",
+    "ck_promotions_max_uses": "promotions SET max_uses = 0, used_count = 0",
+    "ck_promotions_max_uses_per_customer": "promotions SET max_uses_per_customer = 0",
+    "ck_promotions_minimum": "promotions SET minimum_amount = -1",
+    "ck_promotions_one_discount": "promotions SET discount_amount = 5",
+    "ck_promotions_percent": "promotions SET percent_bp = 10001",
+    "ck_promotions_used_not_negative": "promotions SET used_count = -1",
+    "ck_promotions_used_within": "promotions SET used_count = max_uses + 1",
+    "ck_promotions_window": "promotions SET starts_on = '2026-02-01', ends_on = '2026-01-31'",
     "ck_resource_types_kind": "resource_types SET kind = 'x'",
     "ck_resources_places": "resources SET places = 0",
     "ck_roster_weeks_monday": "roster_weeks SET monday = monday + 1",
@@ -209,6 +234,8 @@ BREAKING_UPDATES = {
     "uq_product_stocks_product_id_branch_id": ("product_stocks SET product_id = (SELECT min(id) FROM products)"),
     "uq_products_name": "products SET name = 'same'",
     "uq_products_sku": "products SET sku = 'same'",
+    "uq_promotion_uses_live": "promotion_uses SET invoice_id = (SELECT min(id) FROM invoices)",
+    "uq_promotions_code": "promotions SET code = 'SAME'",
     "uq_resource_types_name": "resource_types SET name = 'same'",
     "uq_resources_branch_id_name": "resources SET branch_id = (SELECT min(id) FROM branches), name = 'same'",
     "uq_roster_weeks_branch_id_monday": (
@@ -252,6 +279,7 @@ BREAKING_COPIES = {
 
 APPEND_ONLY = (
     "audit_log",
+    "deposit_entries",
     "invoice_lines",
     "journal_entries",
     "journal_lines",
@@ -289,6 +317,17 @@ BREAKING_STATEMENTS = {
         (
             "INSERT INTO treatment_entries (treatment_id, kind, sessions)"
             " SELECT id, 'adjust', 1 FROM customer_treatments LIMIT 1",
+        ),
+    ),
+    "tr_deposits_balance": (
+        "tr_deposits_balance",
+        ("UPDATE deposits SET balance_amount = balance_amount - 1", "UPDATE deposits SET amount = amount + 1"),
+    ),
+    "tr_deposit_entries_balance": (
+        "tr_deposits_balance",
+        (
+            "INSERT INTO deposit_entries (deposit_id, kind, amount, method, reason)"
+            " SELECT id, 'returned', -1, 'cash', 'lost' FROM deposits",
         ),
     ),
     "tr_invoices_issued": (

@@ -208,6 +208,50 @@ def test_a_bill_goes_with_no_other_visit(spa):
         sell(spa, Bill(tip=Tip(1)), booking_id=other)
 
 
+def test_a_promotion_lowers_what_other_discounts_leave(spa, cream):
+    promotion = factories.make_promotion("TET", max_uses=1)
+    wares = (Ware("product", cream, 2),)
+    bill = Bill(wares=wares, discount=Discount(amount=50_000), reason="Regular", code=" tet ")
+
+    sale = sell(spa, bill, spa.manager)
+
+    # 400,000 less 50,000, and a tenth of that.
+    assert [line[1:4] for line in lines(sale)] == [
+        ("Cream", 2, 400_000),
+        ("Regular", 1, -50_000),
+        ("Ten off", 1, -35_000),
+    ]
+    uses = "SELECT used_count FROM promotions WHERE id = :id"
+    assert rows(uses, id=promotion) == [(1,)]
+    with refused("used_up", ConflictError, "code"):
+        sell(spa, Bill(wares=wares, code="TET"))
+    settled()
+
+    # The same use goes on with the changed bill, and comes back with the bill that is void.
+    changed = billing.change_bill(sale, bill=Bill(wares=wares, code="TET"), actor=spa.receptionist)
+
+    assert head(changed)[1] == 360_000
+    assert rows(uses, id=promotion) == [(1,)]
+    settled()
+    billing.void_sale(changed, reason="by mistake", actor=spa.receptionist)
+    assert rows(uses, id=promotion) == [(0,)]
+    settled()
+
+
+@pytest.mark.parametrize("paid", [0, 405_000])
+def test_undoing_a_visit_gives_its_promotion_back(spa, paid):
+    promotion = factories.make_promotion("TET")
+    booking = make_booking(spa, status="in_progress")
+    bookings.complete(booking, bill=Bill(code="TET"), actor=spa.receptionist)
+    if paid:
+        payments.take_payment(invoice_of(booking), method="cash", amount=paid, actor=spa.receptionist)
+
+    bookings.undo_complete(booking, actor=spa.manager)
+
+    assert rows("SELECT used_count FROM promotions WHERE id = :id", id=promotion) == [(0,)]
+    settled()
+
+
 def test_a_tip_and_a_discount_are_added_to_an_unpaid_bill(spa, visit):
     old = invoice_of(visit)
 

@@ -119,6 +119,7 @@ FIELDS = [
     "services-0-item_id",
     "services-0-discount",
     "discount",
+    "code",
     "tip_amount",
     "tip_split",
     "tip_staff_id",

@@ -9,7 +9,7 @@ from spa_app.extensions import db
 from spa_app.models import Branch, CustomerTreatment, Invoice, InvoiceLine, JournalEntry, JournalLine
 from spa_app.models.bill import Bill
 from spa_app.queries.bill import list_visit_therapists
-from spa_app.services import stock, treatments
+from spa_app.services import promotions, stock, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
 from spa_app.services.billing.composing import Composed, compose, require_grantable
@@ -28,9 +28,9 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
     """Void an unpaid invoice and issue another with the same services and ``bill``; returns the new one's id.
 
     The cards that it sold go on with the new one, sessions, visits and all, where the same package is still on the
-    bill; other packages are taken back, unused. Locks the visit, the cards by id, the invoice, the stocks by id, then
-    the invoice counter. Raises :class:`WrongStateError` once money was taken, and where the invoice is void or of a
-    fee; :class:`ConflictError` for a package whose price changes although its sessions are in use, and what
+    bill; other packages are taken back, unused. Locks the visit, the cards by id, the invoice, the promotion, the
+    stocks by id, then the invoice counter. Raises :class:`WrongStateError` once money was taken, and where the invoice
+    is void or of a fee; :class:`ConflictError` for a package whose price changes although its sessions are in use, and what
     :func:`sell` raises.
     """
     with atomic() as session:
@@ -43,9 +43,12 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
         branch = session.get_one(Branch, invoice.branch_id)
         if booking_id is not None:
             refuse_plans(bill)
+        promotions.release(invoice.id)
         composed = compose(
             bill,
             branch_id=branch.id,
+            customer_id=invoice.customer_id,
+            claims=True,
             services=service_lines(lines),
             therapists=list_visit_therapists(booking_id),
             former=lines,
@@ -99,8 +102,8 @@ def require_changeable(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
 
 
 def granted_amount(lines: Sequence[InvoiceLine]) -> int:
-    """What is taken off on an invoice."""
-    return -sum(line.amount for line in lines if line.kind == "discount")
+    """What the desk took off by itself on an invoice, without a promotion."""
+    return -sum(line.amount for line in lines if line.kind == "discount" and line.discount_scope != "promotion")
 
 
 def service_lines(lines: Sequence[InvoiceLine]) -> list[Line]:

@@ -11,10 +11,12 @@ from spa_app.models import Branch, InvoiceLine, Staff
 from spa_app.models.bill import DISCOUNTABLE, TIP_SPLITS, Bill, Cut, Discount, Price, Tip, cut, split_tip
 from spa_app.money import Money, percentage
 from spa_app.queries.bill import Therapist
+from spa_app.services import promotions
 from spa_app.services.actor import Actor
 from spa_app.services.billing.issuing import Line
 from spa_app.services.billing.wares import line_of
 from spa_app.services.catalogue import BIGGEST_PRICE
+from spa_app.services.promotions import Claim
 from spa_app.services.texts import clean_text
 
 REASON_LENGTH = 120
@@ -23,9 +25,13 @@ MOST_WARES = 20
 
 @dataclass(frozen=True)
 class Composed:
-    """A bill that adds up. ``lines`` are as they are issued: each with its discounts behind it, the tips last."""
+    """A bill that adds up. ``lines`` are as they are issued: each with its discounts behind it, the tips last.
+
+    ``claim`` is the promotion that is among the discounts.
+    """
 
     lines: tuple[Line, ...]
+    claim: Claim | None = None
 
     @property
     def list_amount(self) -> int:
@@ -36,6 +42,11 @@ class Composed:
     def discount_amount(self) -> int:
         """What is taken off."""
         return -sum(line.amount for line in self.lines if line.kind == "discount")
+
+    @property
+    def granted_amount(self) -> int:
+        """What of it the desk takes off by itself, without a promotion."""
+        return self.discount_amount - (self.claim.amount if self.claim else 0)
 
     @property
     def tip_amount(self) -> int:
@@ -52,16 +63,18 @@ def compose(
     bill: Bill,
     *,
     branch_id: int,
+    customer_id: int,
+    claims: bool = False,
     services: Sequence[Line] = (),
     therapists: Sequence[Therapist] = (),
     former: Sequence[InvoiceLine] = (),
 ) -> Composed:
-    """Work a bill out: prices, discounts, VAT and tips. Reads only.
+    """Work a bill out: prices, discounts, VAT and tips. Reads only, unless it ``claims`` a use of its promotion.
 
     ``services`` are the lines that a visit brings along, ``therapists`` those of the visit. What stands in ``former``,
     the lines of the bill that is being changed, keeps the price that it was sold at. Raises
     :class:`InvalidError` at ``lines-<n>-what``, ``-quantity`` or ``-discount``, ``services-<n>-discount``,
-    ``discount``, ``tip_amount``, ``tip_split``, ``tip_staff_id`` or ``tips-<n>-amount``.
+    ``discount``, ``code``, ``tip_amount``, ``tip_split``, ``tip_staff_id`` or ``tips-<n>-amount``.
     """
     if len(bill.wares) > MOST_WARES:
         raise InvalidError(
@@ -86,12 +99,24 @@ def compose(
     prices = [Price(line.kind, line.amount, line.vat_rate_bp, discount) for line, discount, _ in priced]
     left = sum(one.amount - (one.discount.of(one.amount) if one.discount else 0) for one in prices)
     _check_discount(bill.discount, left, "discount")
-    cuts = cut(prices, bill.discount)
+    claimed: list[Claim] = []
+
+    def promote(amount: int) -> int:
+        act = promotions.claim if claims else promotions.check
+        branch = db.session.get_one(Branch, branch_id)
+        claimed.append(act(bill.code, branch=branch, customer_id=customer_id, total_amount=amount))
+        return claimed[0].amount
+
+    cuts = cut(prices, bill.discount, promote if bill.code.strip() else None)
+    claim = claimed[0] if claimed else None
     composed: list[Line] = []
     for line, of_line in zip(lines, cuts, strict=True):
         place = len(composed)
-        composed += [line, *(_cut_line(one, line.vat_rate_bp, place, reason) for one in of_line)]
-    return Composed((*composed, *_tip_lines(bill.tip, branch_id, therapists)))
+        composed.append(line)
+        for one in of_line:
+            why = claim.name if claim and one.scope == "promotion" else reason
+            composed.append(_cut_line(one, line.vat_rate_bp, place, why))
+    return Composed((*composed, *_tip_lines(bill.tip, branch_id, therapists)), claim)
 
 
 def require_grantable(composed: Composed, *, branch_id: int, actor: Actor, granted_amount: int = 0) -> None:
@@ -104,14 +129,14 @@ def require_grantable(composed: Composed, *, branch_id: int, actor: Actor, grant
         raise InvalidError("reason_missing", N_("Say why, in a few words."), field="reason")
     branch = db.session.get_one(Branch, branch_id)
     limit = percentage(composed.list_amount, branch.discount_limit_bp)
-    if actor.is_manager or composed.discount_amount <= max(limit, granted_amount):
+    if actor.is_manager or composed.granted_amount <= max(limit, granted_amount):
         return
     raise NotAllowedError(
         "discount_above_limit",
         N_("%(amount)s off is more than you may grant on this bill: %(limit)s. Nothing was stored."),
         field="discount",
         ways_out=(WayOut("ask_manager", N_("A manager can grant it: log in as one, or ask them")),),
-        amount=Money(composed.discount_amount),
+        amount=Money(composed.granted_amount),
         limit=Money(limit),
     )
 

@@ -9,7 +9,7 @@ from spa_app.extensions import db
 from spa_app.models import Booking, Branch, Customer, CustomerTreatment, Invoice, ProductStock
 from spa_app.models.bill import Bill, Ware
 from spa_app.queries.bill import list_visit_therapists
-from spa_app.services import audit, ledger, stock
+from spa_app.services import audit, ledger, promotions, stock
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
 from spa_app.services.billing.composing import Composed, compose, require_grantable
@@ -34,7 +34,14 @@ def invoice_visit(
     """
     if bill:
         refuse_plans(bill)
-        composed = compose(bill, branch_id=branch.id, services=lines, therapists=list_visit_therapists(booking_id))
+        composed = compose(
+            bill,
+            branch_id=branch.id,
+            customer_id=customer_id,
+            claims=True,
+            services=lines,
+            therapists=list_visit_therapists(booking_id),
+        )
         require_grantable(composed, branch_id=branch.id, actor=actor)
     else:
         composed = Composed(tuple(lines))
@@ -81,8 +88,8 @@ def sell(*, customer_id: int, branch_id: int, bill: Bill, actor: Actor, booking_
     """Sell packages and products, with tips and discounts, on one invoice, and return its id.
 
     ``booking_id``: the completed visit of that customer which it belongs to, one that has no bill yet. Locks that
-    visit, the stocks of products by id, then the invoice counter. Raises :class:`NotFoundError` for an unknown
-    customer or visit, :class:`InvalidError` at the fields that :func:`compose` names and for an empty bill,
+    visit, the promotion, the stocks of products by id, then the invoice counter. Raises :class:`NotFoundError` for an
+    unknown customer or visit, :class:`InvalidError` at the fields that :func:`compose` names and for an empty bill,
     :class:`NotAllowedError` above the branch's limit for discounts, :class:`ConflictError` for too little stock.
     """
     with atomic() as session:
@@ -93,7 +100,13 @@ def sell(*, customer_id: int, branch_id: int, bill: Bill, actor: Actor, booking_
         if booking_id is not None:
             _lock_visit(booking_id, branch_id=branch_id, customer_id=customer_id)
             refuse_plans(bill)
-        composed = compose(bill, branch_id=branch.id, therapists=list_visit_therapists(booking_id))
+        composed = compose(
+            bill,
+            branch_id=branch.id,
+            customer_id=customer_id,
+            claims=True,
+            therapists=list_visit_therapists(booking_id),
+        )
         require_grantable(composed, branch_id=branch.id, actor=actor)
         if not composed.lines:
             raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
@@ -142,6 +155,8 @@ def issue_bill(
         replaces_id=replaces_id,
         actor=actor,
     )
+    if composed.claim:
+        promotions.record_use(composed.claim, invoice_id=invoice.id, customer_id=customer_id)
     moved = {place + 1: cards for place, cards in (kept or {}).items()}
     delivery = wares.Delivery(invoice, branch, actor, net_amounts(rows), stocks, moved)
     delivered = wares.deliver(rows, delivery)

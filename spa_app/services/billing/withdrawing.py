@@ -8,7 +8,7 @@ from spa_app import clock
 from spa_app.errors import N_, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, Invoice, JournalEntry
-from spa_app.services import audit, ledger, treatments
+from spa_app.services import audit, ledger, promotions, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
 from spa_app.services.billing.issuing import (
@@ -75,6 +75,7 @@ def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, acto
         _credit(invoice, branch=branch, reason=reason, actor=actor)
     else:
         invoice.is_credited = True
+        promotions.release(invoice.id)
         wares.take_back(list_lines(invoice.id), branch=branch, actor=actor, reason=reason)
 
 
@@ -97,6 +98,7 @@ def void_invoice(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor,
     db.session.flush()
     for entry_id in _sale_entries(invoice.id):
         ledger.reverse("invoice_voided", entry_id=entry_id, branch=branch, actor=actor, invoice_id=invoice.id)
+    promotions.release(invoice.id)
     lines = [line for line in list_lines(invoice.id) if line.id not in kept]
     wares.take_back(lines, branch=branch, actor=actor, reason=reason)
     audit.record("invoice_voided", entity="invoice", entity_id=invoice.id, actor=actor, reason=reason)
@@ -106,6 +108,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
     """Issue the credit note of a whole invoice. What was paid goes to store credit, the rest is no longer owed."""
     lines = list_lines(invoice.id)
     customer = lock_customer(invoice.customer_id)
+    promotions.release(invoice.id)
     wares.take_back(lines, branch=branch, actor=actor, reason=reason)
     paid, total, vat = invoice.paid_amount, invoice.total_amount, invoice.vat_amount
     note = Invoice(

@@ -10,6 +10,7 @@ from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import customers as queries
 from spa_app.queries import treatments
+from spa_app.queries.billing import list_due
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
@@ -171,6 +172,7 @@ def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: in
         branch_ids=[branch.id for branch in signed_in().branches],
         plans=plans,
         sell_form=SellForm(plans, formdata=None),
+        due=list_due(profile.id, branch_ids=[branch.id for branch in signed_in().branches]),
         suspects=list_suspects(profile.id),
         reasons=REASONS,
         family=list_family(profile.id),

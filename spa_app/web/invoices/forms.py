@@ -19,6 +19,7 @@ METHODS = {
     "bank_transfer": _l("Bank transfer"),
     "e_wallet": _l("E-wallet"),
     "store_credit": _l("Store credit"),
+    "deposit": _l("Deposit"),
 }
 METHOD_ICONS = {
     "cash": "banknote",
@@ -26,6 +27,7 @@ METHOD_ICONS = {
     "bank_transfer": "landmark",
     "e_wallet": "wallet",
     "store_credit": "piggy-bank",
+    "deposit": "calendar-clock",
 }
 _NOT_AN_AMOUNT = N_("This is not an amount. Type it like 450000 or 450.000.")
 

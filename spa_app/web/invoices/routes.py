@@ -17,6 +17,7 @@ from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
+from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
 
@@ -69,7 +70,7 @@ def index() -> ResponseReturnValue:
 @roles(*DESK)
 def show(invoice_id: int) -> ResponseReturnValue:
     """An invoice, with a form for what is left to pay. In the side panel it is the checkout."""
-    _enter(invoice_id)
+    enter(invoice_id)
     return _page(invoice_id)
 
 
@@ -77,7 +78,7 @@ def show(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def receipt(invoice_id: int) -> ResponseReturnValue:
     """The receipt to print, on 80 mm paper or A4."""
-    _enter(invoice_id)
+    enter(invoice_id)
     invoice = queries.get_invoice(invoice_id)
     return make_response(render_template("invoices/receipt.html", invoice=invoice, methods=METHODS))
 
@@ -97,7 +98,7 @@ def slip(booking_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def pay(invoice_id: int) -> ResponseReturnValue:
     """Take a payment: ``method``, ``amount`` (empty: what is left), ``reference``, and for cash ``tendered_amount``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = PaymentForm()
     if not form.validate():
         return _page(invoice_id, 422, payment=form)
@@ -131,7 +132,7 @@ def pay(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def void(invoice_id: int) -> ResponseReturnValue:
     """Take the unpaid sale of a plan back: ``reason``."""
-    _enter(invoice_id)
+    enter(invoice_id)
     form = VoidForm()
     if not form.validate():
         return _page(invoice_id, 422, voiding=form)
@@ -162,6 +163,9 @@ def _page(
     invoice = queries.get_invoice(invoice_id)
     if payment is None:
         payment = PaymentForm(formdata=None, method="cash", amount=invoice.due_amount)
+        if invoice.deposit_amount:
+            amount = min(invoice.deposit_amount, invoice.due_amount)
+            payment = PaymentForm(formdata=None, method="deposit", amount=amount)
     beside = in_panel()
     return render(
         "invoices/page.html",
@@ -175,6 +179,8 @@ def _page(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
+        older=queries.list_due(invoice.customer_id, branch_ids=_branch_ids(), besides=invoice.id),
+        transfer=offered_transfer(invoice),
         owing=[mate for mate in list_mates(invoice.booking_id) if mate.due_amount] if invoice.booking_id else [],
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
@@ -182,7 +188,8 @@ def _page(
     )
 
 
-def _enter(invoice_id: int) -> None:
+def enter(invoice_id: int) -> None:
+    """Have the request be about the invoice's branch from here on; 404 where it is none of the user's."""
     branch_id = queries.find_invoice_branch(invoice_id, branch_ids=_branch_ids())
     if branch_id is None:
         abort(404)

@@ -72,6 +72,7 @@ class Draft:
             self.composed = billing.compose(
                 form.bill(),
                 branch_id=self.branch_id,
+                customer_id=self.customer.id if self.customer else 0,
                 services=self.services,
                 therapists=self.therapists,
                 former=former,

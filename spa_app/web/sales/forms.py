@@ -148,6 +148,11 @@ class BillForm(Form):
         [Length(max=REASON_LENGTH)],
         render_kw={"autocomplete": "off", "maxlength": REASON_LENGTH, "list": "discount-reasons"},
     )
+    code = UnmarkedField(
+        _l("Promotion code"),
+        [Length(max=40)],
+        render_kw={"autocomplete": "off", "maxlength": 40, "spellcheck": "false"},
+    )
     tip_amount = AmountField(_l("Tip"), render_kw=_AMOUNT)
     tip_split = RadioField(
         _l("Split among them"), choices=[SelectChoice(*one) for one in SPLITS.items()], default="equally"
@@ -190,6 +195,7 @@ class BillForm(Form):
             },
             discount=self.discount.data,
             reason=self.reason.data or "",
+            code=self.code.data or "",
             tip=self._tip(),
         )
 
@@ -207,7 +213,7 @@ class BillForm(Form):
             self.lines.append_entry(
                 {"what": f"{ware.kind}-{ware.id}", "quantity": ware.quantity, "discount": ware.discount}
             )
-        self.discount.data, self.reason.data = bill.discount, bill.reason
+        self.discount.data, self.reason.data, self.code.data = bill.discount, bill.reason, bill.code
         self.tip_split.data = bill.tip.split
         self.tip_amount.data = bill.tip.amount or None
         self.tip_staff_id.data = next(iter(bill.tip.staff_ids), None)

@@ -1,3 +1,14 @@
 """The set-up: what scheduling rests on. One frame (:mod:`frame`), and beside it one module per page."""
 
-from spa_app.web.setup import about, hours, plans, policies, products, rooms, services, templates, therapists  # noqa: F401
+from spa_app.web.setup import (  # noqa: F401 - routes
+    about,
+    hours,
+    plans,
+    policies,
+    products,
+    promotions,
+    rooms,
+    services,
+    templates,
+    therapists,
+)

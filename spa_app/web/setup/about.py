@@ -4,9 +4,11 @@ from zoneinfo import available_timezones
 
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
-from wtforms import StringField
+from wtforms import SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from spa_app.integrations.vietqr import BANKS
 from spa_app.queries import setup as queries
 from spa_app.queries.seen import stamp
 from spa_app.queries.users import BranchRef
@@ -26,6 +28,15 @@ class AboutForm(Form):
     )
     address = StringField(_l("Address"), [Length(max=branches.ADDRESS_LENGTH)], render_kw={"autocomplete": "off"})
     phone = StringField(_l("Phone"), [Length(max=40)], render_kw={"autocomplete": "off", "inputmode": "tel"})
+    bank_bin = SelectField(
+        _l("Bank for transfers"),
+        choices=[SelectChoice("", "–"), *(SelectChoice(number, name) for number, name in BANKS.items())],
+        validate_choice=False,
+    )
+    bank_account = StringField(_l("Account number"), [Length(max=40)], render_kw={"autocomplete": "off"})
+    bank_holder = StringField(
+        _l("Account holder"), [Length(max=branches.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     timezone = StringField(
         _l("Time zone"), [InputRequired(), Length(max=64)], render_kw={"list": "timezones", "autocomplete": "off"}
     )
@@ -52,6 +63,7 @@ def save_about() -> ResponseReturnValue:
             timezone=form.timezone.data or "",
             address=form.address.data or "",
             phone=form.phone.data or "",
+            bank=(form.bank_bin.data or "", form.bank_account.data or "", form.bank_holder.data or ""),
             seen=seen(),
             actor=current_actor(),
         ),

@@ -1,0 +1,1 @@
+"""Money taken for a visit before it takes place."""

@@ -223,7 +223,7 @@ def test_a_promotion_lowers_what_other_discounts_leave(spa, cream):
     ]
     uses = "SELECT used_count FROM promotions WHERE id = :id"
     assert rows(uses, id=promotion) == [(1,)]
-    with refused("used_up", ConflictError, "code"):
+    with refused("promotion_used_up", ConflictError, "code"):
         sell(spa, Bill(wares=wares, code="TET"))
     settled()
 

@@ -30,8 +30,8 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
     The cards that it sold go on with the new one, sessions, visits and all, where the same package is still on the
     bill; other packages are taken back, unused. Locks the visit, the cards by id, the invoice, the promotion, the
     stocks by id, then the invoice counter. Raises :class:`WrongStateError` once money was taken, and where the invoice
-    is void or of a fee; :class:`ConflictError` for a package whose price changes although its sessions are in use, and what
-    :func:`sell` raises.
+    is void or of a fee; :class:`ConflictError` for a package whose price changes although its sessions are in use, and
+    what :func:`sell` raises.
     """
     with atomic() as session:
         booking_id = session.scalar(select(Invoice.booking_id).where(Invoice.id == invoice_id))

@@ -8,6 +8,7 @@ import spa_app.models  # noqa: F401 - fills the metadata
 from spa_app.config import sqlalchemy_url
 from spa_app.embedded import database_server
 from spa_app.extensions import Base
+from spa_app.privileges import grant
 
 # Any number will do, as long as nothing else in this database locks it.
 _ADVISORY_LOCK = 7_305_111
@@ -40,6 +41,8 @@ def run_migrations_online() -> None:
             )
             with context.begin_transaction():
                 context.run_migrations()
+            with connection.begin():
+                grant(connection)
         engine.dispose()
 
 

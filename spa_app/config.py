@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from spa_app.errors import ConfigError
+from spa_app.integrations.email import is_smtp_url
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 LOCALES = ("en", "vi")
@@ -54,6 +55,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     except (KeyError, ValueError, OSError) as error:
         raise ConfigError(f"SPA_TIMEZONE={timezone} is not a time zone such as Asia/Ho_Chi_Minh.") from error
     data_dir = Path(environ.get("SPA_DATA_DIR") or PROJECT_DIR / ".data").expanduser().resolve()
+    smtp_url = environ.get("SMTP_URL") or None
+    if smtp_url and not is_smtp_url(smtp_url):
+        raise ConfigError("SMTP_URL must look like smtp://user:password@host:587?from=desk@spa.example.")
     return Settings(
         data_dir=data_dir,
         database_url=database_url,
@@ -65,7 +69,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port=_whole(environ, "PORT", 8000, 1, 65535),
         web_workers=_whole(environ, "WEB_WORKERS", 2, 1, 64),
         log_format=_one_of(environ, "LOG_FORMAT", "console", ("json", "console")),
-        smtp_url=environ.get("SMTP_URL") or None,
+        smtp_url=smtp_url,
     )
 
 

@@ -79,6 +79,10 @@ class NotFoundError(DomainError):
     """No such thing, or none that this actor may know of (404)."""
 
 
+class UndeliverableError(Exception):
+    """What was to be sent out never can be, however often it is tried; the text says why."""
+
+
 class ConfigError(ClickException):
     """The environment does not allow a start. The message is one sentence for the person who starts it.
 

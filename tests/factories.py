@@ -22,6 +22,7 @@ from spa_app.models import (
     CustomerTreatment,
     InvoiceLine,
     Plan,
+    PlanBranch,
     PlanItem,
     Promotion,
     Resource,
@@ -190,8 +191,12 @@ def make_plan(
     bonus: int = 0,
     vat_rate_bp: int = 800,
     name: str | None = None,
+    branch_ids: Iterable[int] = (),
 ) -> int:
-    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months."""
+    """A plan of ``(service id or None, sessions)``, with ``bonus`` more of each; valid for days, or else months.
+
+    With ``branch_ids`` it is limited to these branches.
+    """
     plan = _add(
         Plan(
             name=name or f"Plan {next(_serial)}",
@@ -204,6 +209,8 @@ def make_plan(
     )
     for service_id, sessions in items:
         _add(PlanItem(plan_id=plan, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
+    with atomic() as session:
+        session.add_all(PlanBranch(plan_id=plan, branch_id=branch_id) for branch_id in branch_ids)
     return plan
 
 

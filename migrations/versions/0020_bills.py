@@ -1,14 +1,14 @@
 """Let a bill hold products with a stock, tips that name whose they are, and discounts; and let it be changed.
 
 Revision ID: 0020
-Revises: 0026
+Revises: 0029
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
-down_revision = "0026"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

@@ -173,11 +173,14 @@ class _Supervisor:
     def start_servers(self) -> None:
         """Start what does not run. The children are given the addresses, so that they start no server themselves."""
         env = dict(os.environ, SPA_DATA_DIR=str(self._settings.data_dir), PORT=str(self._settings.port))
-        for name, server in (("DATABASE_URL", self._postgres), ("REDIS_URL", self._redis)):
-            if server is not None:
-                if server.pid is None:
-                    server.start()
-                env[name] = server.url
+        for server in (self._postgres, self._redis):
+            if server is not None and server.pid is None:
+                server.start()
+        if self._postgres is not None:
+            # Not as the tables' owner, who could switch off what guards the ledger.
+            env["DATABASE_URL"] = self._postgres.application_url
+        if self._redis is not None:
+            env["REDIS_URL"] = self._redis.url
         if self._env and env != self._env:
             self._stop_children()
         self._env = env

@@ -1,6 +1,8 @@
 """What a data folder keeps in small files of mode 0600: the ports and passwords of its servers, and the secret key."""
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -28,6 +30,12 @@ def embedded_database_url(data_dir: Path) -> str:
     """The URL of the embedded PostgreSQL of ``data_dir``. Starts nothing."""
     address = kept_address(data_dir, "postgres")
     return f"postgresql://spa:{address.password}@127.0.0.1:{address.port}/spa"
+
+
+def application_password(data_dir: Path) -> str:
+    """The password of the role as which ``up`` lets the application connect; it follows from the owner's."""
+    owner = kept_address(data_dir, "postgres").password
+    return hmac.new(owner.encode(), b"spa_app", hashlib.sha256).hexdigest()
 
 
 def embedded_redis_url(data_dir: Path) -> str:

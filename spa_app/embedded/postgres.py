@@ -16,6 +16,7 @@ from spa_app.embedded import kept
 from spa_app.embedded.places import Places, find_places
 from spa_app.embedded.process import as_owner, end, is_alive, locked, program_of, spawn
 from spa_app.errors import ConfigError
+from spa_app.privileges import ROLE
 
 # After kill -9 the next start fails until the last old backend has gone and let go of its shared memory.
 _WORTH_ANOTHER_TRY = re.compile(r"postmaster\.pid|shared memory|could not bind|could not create any TCP/IP sockets")
@@ -44,6 +45,13 @@ class EmbeddedPostgres:
     def url(self) -> str:
         """Where it listens, or will."""
         return kept.embedded_database_url(self.data_dir)
+
+    @property
+    def application_url(self) -> str:
+        """The same database for the role ``spa_app``, which owns nothing (:mod:`spa_app.privileges`)."""
+        address = kept.kept_address(self.data_dir, "postgres")
+        password = kept.application_password(self.data_dir)
+        return f"postgresql://{ROLE}:{password}@127.0.0.1:{address.port}/spa"
 
     @property
     def programs(self) -> Path:
@@ -193,6 +201,11 @@ class EmbeddedPostgres:
         with self._connect() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'spa'").fetchone():
                 connection.execute(sql.SQL("CREATE DATABASE spa"))
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
+                password = kept.application_password(self.data_dir)
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(ROLE), sql.Literal(password))
+                )
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         address = kept.kept_address(self.data_dir, "postgres")

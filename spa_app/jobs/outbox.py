@@ -1,29 +1,46 @@
 """Sending what transactions have left in the outbox."""
 
+from typing import Any
+
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Retry
+from rq import Queue
 
-from spa_app.integrations.messages import send
+from spa_app.integrations import messages
+from spa_app.jobs import mails
 from spa_app.jobs.schedule import QUEUE
 from spa_app.services import outbox
 
 log = structlog.get_logger()
-RETRY = Retry(max=3, interval=[10, 60, 300])
 
 
 def deliver(message_id: int) -> bool:
-    """Send one message of the outbox; one that is done already is left alone."""
-    return outbox.deliver(message_id, send)
+    """Send one message of the outbox; one that is done, or not due, is left alone.
+
+    One that cannot be sent comes up again when it is due, in a sweep; whether Redis or the worker dies does not matter.
+    """
+    try:
+        return outbox.deliver(message_id, send)
+    except Exception as error:
+        log.warning("outbox_not_delivered", message_id=message_id, error=str(error))
+        return False
+
+
+def send(kind: str, payload: dict[str, Any]) -> None:
+    """Send what is a mail as a mail, and the rest as a message."""
+    if kind == "paper_mailed":
+        mails.send_paper(payload)
+    else:
+        messages.send(kind, payload)
 
 
 def sweep() -> int:
-    """Send what was committed but never handed over (Redis was away), and return how many that were.
+    """Send what was never handed over (Redis was away) and what is due again, and return how many those were.
 
-    One that cannot be sent stays for the next sweep, and does not keep back those behind it.
+    One that cannot be sent does not keep back those behind it.
     """
-    return sum(_try_to_deliver(message_id) for message_id in outbox.list_undone())
+    return sum(deliver(message_id) for message_id in outbox.list_undone())
 
 
 def hand_over_through(redis_url: str) -> None:
@@ -32,16 +49,8 @@ def hand_over_through(redis_url: str) -> None:
 
     def hand_over(message_id: int) -> None:
         try:
-            queue.enqueue(deliver, message_id, retry=RETRY, result_ttl=60)
+            queue.enqueue(deliver, message_id, result_ttl=60)
         except RedisError as error:
             log.warning("outbox_not_handed_over", message_id=message_id, error=str(error))
 
     outbox.set_hand_over(hand_over)
-
-
-def _try_to_deliver(message_id: int) -> bool:
-    try:
-        return deliver(message_id)
-    except Exception:
-        log.exception("outbox_not_delivered", message_id=message_id)
-        return False

@@ -4,7 +4,7 @@ from spa_app.models.audit import AuditLog, IdempotencyKey, JobRun, OutboxMessage
 from spa_app.models.billing import PAYMENT_METHODS, Invoice, InvoiceCounter, InvoiceLine, Payment, Payout
 from spa_app.models.booking import STATUSES, Booking, BookingItem, BookingItemResource, Party
 from spa_app.models.branch import Branch, BranchHours
-from spa_app.models.catalog import Plan, PlanItem, Service, ServiceResource
+from spa_app.models.catalog import Plan, PlanBranch, PlanItem, Service, ServiceResource
 from spa_app.models.customer import Customer
 from spa_app.models.customer_records import (
     FILE_KINDS,
@@ -19,6 +19,7 @@ from spa_app.models.customer_records import (
 )
 from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
+from spa_app.models.paper import PAPERS, Print
 from spa_app.models.promotion import Promotion, PromotionUse
 from spa_app.models.schedule import (
     RESOURCE_KINDS,
@@ -42,6 +43,7 @@ __all__ = [
     "FILE_KINDS",
     "MEDIA_TYPES",
     "MONEY_METHODS",
+    "PAPERS",
     "PAYMENT_METHODS",
     "RELATIONS",
     "RESOURCE_KINDS",
@@ -78,7 +80,9 @@ __all__ = [
     "Payment",
     "Payout",
     "Plan",
+    "PlanBranch",
     "PlanItem",
+    "Print",
     "Product",
     "ProductStock",
     "Promotion",

@@ -47,12 +47,22 @@ class IdempotencyKey(Base):
 
 
 class OutboxMessage(Base):
-    """Something to be done once the transaction that wrote it has committed."""
+    """Something to be done once the transaction that wrote it has committed.
+
+    ``due_at``: not before then; empty means at once. While a worker is at it, it lies as far ahead as that may take;
+    after an attempt that failed, as far as the next one, and ``error`` says why. ``failed_at``: there will be no other.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
-        CheckConstraint("kind IN ('booking_confirmed', 'booking_cancelled')", name="kind"),
+        CheckConstraint("kind IN ('booking_confirmed', 'booking_cancelled', 'paper_mailed')", name="kind"),
+        CheckConstraint("done_at IS NULL OR failed_at IS NULL", name="end"),
         Index("ix_outbox_booking_id", text("CAST(payload ->> 'booking_id' AS bigint)")),
+        Index(
+            "ix_outbox_invoice_id",
+            text("CAST(payload ->> 'invoice_id' AS bigint)"),
+            postgresql_where=text("kind = 'paper_mailed'"),
+        ),
         Index("ix_outbox_undone", "id", postgresql_where=text("done_at IS NULL")),
     )
 
@@ -62,6 +72,9 @@ class OutboxMessage(Base):
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     done_at: Mapped[dt.datetime | None]
+    due_at: Mapped[dt.datetime | None]
+    failed_at: Mapped[dt.datetime | None]
+    error: Mapped[str] = mapped_column(server_default="")
 
 
 class JobRun(Base):

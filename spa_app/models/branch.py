@@ -10,7 +10,7 @@ from spa_app.models.policy import Policy
 
 
 class Branch(Base):
-    """One spa. Dates on its cards and reports are dates of its ``timezone``.
+    """One spa. Dates on its cards and reports are dates of its ``timezone``. ``tax_code`` stands on its invoices.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
     policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and take
@@ -21,6 +21,7 @@ class Branch(Base):
     __table_args__ = (
         UniqueConstraint("code"),
         CheckConstraint("code ~ '^[A-Z0-9]{1,8}$'", name="code"),
+        CheckConstraint("tax_code ~ '^[0-9A-Z-]{0,20}$'", name="tax_code"),
         CheckConstraint("late_cancel_policy IN ('none', 'forfeit', 'fee')", name="late_cancel_policy"),
         CheckConstraint("no_show_policy IN ('none', 'forfeit', 'fee')", name="no_show_policy"),
         CheckConstraint(
@@ -49,6 +50,7 @@ class Branch(Base):
     timezone: Mapped[str]
     address: Mapped[str] = mapped_column(server_default="")
     phone: Mapped[str | None]
+    tax_code: Mapped[str] = mapped_column(server_default="")
     # Where transfers go: both, or neither
     bank_bin: Mapped[str | None]
     bank_account: Mapped[str | None]

@@ -75,6 +75,15 @@ class Plan(Base):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
+class PlanBranch(Base):
+    """A branch in which a plan is sold and its cards are good. A plan without such rows is good in every branch."""
+
+    __tablename__ = "plan_branches"
+
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"), primary_key=True)
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branches.id"), primary_key=True)
+
+
 class PlanItem(Base):
     """So many sessions of one service in a plan, bonus ones on top; of any service where ``service_id`` is empty."""
 

@@ -39,6 +39,11 @@ class Customer(Base):
             "shares_phone_with_id",
             postgresql_where=text("shares_phone_with_id IS NOT NULL"),
         ),
+        Index(
+            "ix_customers_birthday",
+            text("CAST(EXTRACT(month FROM birth_date) * 100 + EXTRACT(day FROM birth_date) AS integer)"),
+            postgresql_where=text("birth_date IS NOT NULL"),
+        ),
         Index("ix_customers_phone_without_zeros", text("replace(phone, '0', '')")),
         Index("ix_customers_name", "search_text", postgresql_ops={"search_text": "text_pattern_ops"}),
         Index(

@@ -63,7 +63,12 @@ class JournalLine(Base):
     __table_args__ = (
         CheckConstraint("amount <> 0", name="amount"),
         Index("ix_journal_lines_entry_id", "entry_id"),
-        Index("ix_journal_lines_account_id", "account_id"),
+        Index(
+            "ix_journal_lines_account_id_entry_id",
+            "account_id",
+            "entry_id",
+            postgresql_include=["amount", "treatment_id"],
+        ),
         Index("ix_journal_lines_treatment_id", "treatment_id"),
         Index("ix_journal_lines_deposit_id", "deposit_id", postgresql_where=text("deposit_id IS NOT NULL")),
         Index("ix_journal_lines_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),

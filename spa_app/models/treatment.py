@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,7 +17,8 @@ class CustomerTreatment(Base):
     ``flask reconcile`` recomputes them. ``deferred_amount`` is what the sessions were sold for without VAT; owed is
     ``deferred_amount - recognised_amount - expired_amount``. ``branch_id`` is where it was sold; the card is valid
     through ``expiry_date`` by that branch's clocks. One whose validity begins with its first visit has no date until
-    then, and keeps its own ``validity_days`` or ``validity_months``. ``origin_id`` is the card that its sessions were
+    then, and keeps its own ``validity_days`` or ``validity_months``. ``branch_ids`` are the branches in which it is
+    good, as its plan said when it was sold; None: in every one. ``origin_id`` is the card that its sessions were
     transferred from; the price lot, ``invoice_line_id``, comes along.
     """
 
@@ -38,6 +39,7 @@ class CustomerTreatment(Base):
             " AND num_nonnulls(expiry_date, validity_days, validity_months) > 0",
             name="validity_unit",
         ),
+        CheckConstraint("cardinality(branch_ids) > 0", name="branches"),
         CheckConstraint("status IN ('active', 'completed', 'expired', 'frozen', 'cancelled')", name="status"),
         UniqueConstraint("import_ref"),
         Index("ix_customer_treatments_customer_id", "customer_id"),
@@ -69,6 +71,7 @@ class CustomerTreatment(Base):
     expiry_date: Mapped[dt.date | None]
     validity_days: Mapped[int | None] = mapped_column(SmallInteger)
     validity_months: Mapped[int | None] = mapped_column(SmallInteger)
+    branch_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     frozen_on: Mapped[dt.date | None]
     cancelled_at: Mapped[dt.datetime | None]
     status: Mapped[str] = mapped_column(server_default="active")
@@ -78,6 +81,10 @@ class CustomerTreatment(Base):
     def free_sessions(self) -> int:
         """Sessions that neither a visit has used, nor a booking reserved, nor the calendar taken."""
         return self.total_sessions - self.used_sessions - self.held_sessions - self.expired_sessions
+
+    def is_good_in(self, branch_id: int) -> bool:
+        """Whether visits to a branch can be paid with it."""
+        return self.branch_ids is None or branch_id in self.branch_ids
 
     @property
     def owed_amount(self) -> int:

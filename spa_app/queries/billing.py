@@ -98,6 +98,8 @@ class BranchHead:
     name: str
     address: str
     phone: str | None
+    tax_code: str
+    timezone: str
     bank: tuple[str, str, str] | None
 
 
@@ -113,6 +115,7 @@ class InvoiceView:
     customer_id: int
     customer_name: str
     customer_phone: str | None
+    customer_email: str | None
     credit_amount: int
     deposit_amount: int
     booking_id: int | None
@@ -253,6 +256,7 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         customer_id=customer.id,
         customer_name=customer.full_name,
         customer_phone=customer.phone,
+        customer_email=customer.email,
         credit_amount=customer.credit_amount,
         deposit_amount=usable_amount(invoice.booking_id, customer.id) if invoice.due_amount else 0,
         booking_id=invoice.booking_id,
@@ -393,7 +397,7 @@ def _head(branch: Branch) -> BranchHead:
     bank = (
         (branch.bank_bin, branch.bank_account, branch.bank_holder) if branch.bank_bin and branch.bank_account else None
     )
-    return BranchHead(branch.id, branch.name, branch.address, branch.phone, bank)
+    return BranchHead(branch.id, branch.name, branch.address, branch.phone, branch.tax_code, branch.timezone, bank)
 
 
 def _lines(invoice_id: int) -> tuple[LineView, ...]:

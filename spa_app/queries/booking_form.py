@@ -2,17 +2,18 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, select, union_all
+from sqlalchemy import BigInteger, Select, bindparam, case, func, null, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from spa_app.extensions import db
 from spa_app.models import (
     Booking,
     BookingItem,
+    Branch,
     Customer,
     CustomerTreatment,
     Resource,
@@ -79,9 +80,10 @@ class Choices:
 @dataclass(frozen=True)
 class CardChoice:
     """A card that can pay: neither cancelled nor used up, the customer's own or shared with them; or, while it is
-    frozen, one that could.
+    frozen, or only good in other branches, one that could.
 
-    ``free`` is what is free for this customer; ``owner`` is whose it is, None for the customer's own.
+    ``free`` is what is free for this customer; ``owner`` is whose it is, None for the customer's own; ``elsewhere``
+    names the branches in which it is good, None where the branch in question is one of them.
     """
 
     id: int
@@ -92,14 +94,20 @@ class CardChoice:
     owner: str | None
     branch_id: int
     frozen_on: dt.date | None
+    elsewhere: Sequence[str] | None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it can pay for nothing in the branch at present: frozen, or good elsewhere only."""
+        return self.frozen_on is not None or self.elsewhere is not None
 
     def covers(self, service_id: int | None) -> bool:
         """Whether it is good for the service."""
         return service_id is not None and self.service_id in (None, service_id)
 
     def fits(self, service_id: int | None, visit_on: dt.date) -> bool:
-        """Whether it covers the service and can be used on the visit's local date."""
-        if not self.covers(service_id) or self.frozen_on is not None:
+        """Whether it covers the service and can be used in the branch on the visit's local date."""
+        if not self.covers(service_id) or self.is_stopped:
             return False
         return self.expiry_date is None or self.expiry_date >= visit_on
 
@@ -144,18 +152,26 @@ def get_choices(branch_id: int) -> Choices:
     return Choices(services, staff, resources)
 
 
-def list_card_choices(customer_id: int) -> tuple[CardChoice, ...]:
+def list_card_choices(customer_id: int, *, branch_id: int) -> tuple[CardChoice, ...]:
     """The cards with a session free for the customer, the soonest to expire first, their own before shared ones.
 
-    Takes one statement.
+    ``branch_id``: where the visit is. Takes one statement.
     """
-    rows = db.session.execute(_cards_query(), {"customer_id": customer_id})
+    rows = db.session.execute(_cards_query(), {"customer_id": customer_id, "branch_id": branch_id})
     return tuple(CardChoice(*row) for row in rows)
 
 
 @cache
-def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | None, int, dt.date | None]:
+def _cards_query() -> Select[
+    int, int | None, str, int, dt.date | None, str | None, int, dt.date | None, list[str] | None
+]:
     card, customer_id = CustomerTreatment, bindparam("customer_id", type_=BigInteger)
+    good_in = (
+        select(func.array_agg(aggregate_order_by(Branch.name, Branch.name)))
+        .where(Branch.id == func.any(card.branch_ids))
+        .correlate(card)
+        .scalar_subquery()
+    )
     taken = (
         select(func.count())
         .select_from(TreatmentEntry)
@@ -186,6 +202,7 @@ def _cards_query() -> Select[int, int | None, str, int, dt.date | None, str | No
             case((card.customer_id != customer_id, Customer.full_name)),
             card.branch_id,
             card.frozen_on,
+            case((bindparam("branch_id", type_=BigInteger) == func.any(card.branch_ids), null()), else_=good_in),
         )
         .join(Customer, Customer.id == card.customer_id)
         .outerjoin(Service, Service.id == card.service_id)

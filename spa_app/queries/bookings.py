@@ -30,6 +30,7 @@ from spa_app.models import (
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
 from spa_app.queries.billing import DUE
+from spa_app.queries.birthdays import days_to_birthday
 from spa_app.queries.customers import OFTEN_NO_SHOW
 from spa_app.queries.parties import Mate, list_mates
 
@@ -55,6 +56,11 @@ class VisitCustomer:
     preferred_staff_id: int | None
     preferred_staff_name: str | None
     owed_amount: int  # on all their invoices
+    birth_date: dt.date | None
+
+    def birthday_in_days(self, today: dt.date) -> int | None:
+        """How many days to their birthday, if they are few."""
+        return days_to_birthday(self.birth_date, today)
 
     @property
     def is_often_no_show(self) -> bool:
@@ -428,6 +434,7 @@ def _customer_columns() -> tuple[Any, ...]:
         .where(Invoice.customer_id == Customer.id, DUE)
         .scalar_subquery()
         .label("owed_amount"),
+        Customer.birth_date,
     )
 
 

@@ -96,7 +96,7 @@ class Block:
     first_visit: bool
     entered_late: bool
     note: str
-    allergies: str
+    has_allergies: bool
     held_until: dt.datetime | None
     held_by: str | None
     with_names: str  # who comes along
@@ -325,7 +325,7 @@ def _rows_query(only_one: bool, with_given_up: bool) -> Select[Any]:
             not_(has_earlier),
             Booking.entered_late,
             Booking.note,
-            Customer.allergies,
+            Customer.allergies != "",
             Booking.held_until,
             User.full_name,
             mate_names(),

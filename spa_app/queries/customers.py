@@ -13,12 +13,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Customer, CustomerTreatment, Invoice, Service, Staff
+from spa_app.queries.birthdays import days_to_birthday
 
 HOME_CODE = "84"  # of the numbers that are typed without their country
 NEWEST = 5_000  # customers who are looked through one by one, in case the words are common
 CANDIDATES = 1_000  # matches out of all customers, by index, that are ranked
 OFTEN_NO_SHOW = 2  # in the last 365 days
-BIRTHDAY_DAYS = 7
 # Who was merged is found as whom they were merged into, and who is anonymised not at all.
 LIVE = and_(Customer.merged_into_id.is_(None), Customer.anonymised_at.is_(None))
 
@@ -170,7 +170,7 @@ def get_customer(
         phone_shared_with=tuple((other.id, other.full_name) for other in shared),
         is_first_visit=not counts.completed and not came_before,
         no_shows=counts.no_shows,
-        birthday_in_days=_days_to_birthday(customer.birth_date, today),
+        birthday_in_days=days_to_birthday(customer.birth_date, today),
         preferred_staff=(customer.preferred_staff_id, therapist) if customer.preferred_staff_id else None,
         upcoming=upcoming,
         past=past,
@@ -317,17 +317,3 @@ def _visits(
         Visit(id_, starts_at, status, branch, timezone, tuple((names or "").split("\n")))
         for id_, starts_at, status, branch, timezone, names in rows
     )
-
-
-def _days_to_birthday(birth_date: dt.date | None, today: dt.date) -> int | None:
-    """Days to the next birthday if they are few. Who was born on 29 February has theirs on 1 March in other years."""
-    if birth_date is None:
-        return None
-    for year in (today.year, today.year + 1):
-        try:
-            birthday = birth_date.replace(year=year)
-        except ValueError:
-            birthday = dt.date(year, 3, 1)
-        if 0 <= (birthday - today).days <= BIRTHDAY_DAYS:
-            return (birthday - today).days
-    return None

@@ -35,6 +35,7 @@ class Line:
     ends_at: dt.datetime
     status: str
     held_until: dt.datetime | None
+    customer_id: int
     customer_name: str
     phone: str | None
     allergies: str
@@ -97,6 +98,7 @@ def _lines(branch_id: int, bounds: tuple[dt.datetime, dt.datetime], only_staff_i
         BookingItem.ends_at,
         Booking.status,
         Booking.held_until,
+        Customer.id,
         Customer.full_name,
         Customer.phone if only_staff_id is None else null(),
         Customer.allergies,

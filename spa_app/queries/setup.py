@@ -23,6 +23,7 @@ from spa_app.models import (
     Customer,
     CustomerTreatment,
     Plan,
+    PlanBranch,
     PlanItem,
     Resource,
     ResourceType,
@@ -47,7 +48,7 @@ POLICY_COLUMNS = (
     "extend_limit_days",
     "discount_limit_bp",
 )
-ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "bank_bin", "bank_account", "bank_holder")
+ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (
     "name",
     "duration_minutes",
@@ -144,12 +145,14 @@ class ServiceSetup(Stamped):
 class PlanSetup(Stamped):
     """A plan as it is set up. ``contents`` are (id of the service or None for any, sessions, bonus sessions on top).
 
-    ``cards``: how many cards of it customers have that are not over.
+    ``branch_ids``: where it is sold and good, none of them for everywhere. ``cards``: how many cards of it customers
+    have that are not over.
     """
 
     id: int
     values: dict[str, Any]
     contents: tuple[tuple[int | None, int, int], ...]
+    branch_ids: tuple[int, ...]
     cards: int
 
     @property
@@ -160,7 +163,11 @@ class PlanSetup(Stamped):
     @property
     def state(self) -> dict[str, Any]:
         """What can be changed of it."""
-        return {**self.values, "items": [list(item) for item in self.contents]}
+        return {
+            **self.values,
+            "items": [list(item) for item in self.contents],
+            "branch_ids": list(self.branch_ids),
+        }
 
 
 def get_hours(branch_id: int) -> WeekHours:
@@ -259,7 +266,7 @@ def list_services(service_id: int | None = None) -> list[ServiceSetup]:
 
 
 def list_plans(plan_id: int | None = None) -> list[PlanSetup]:
-    """All plans, the retired ones last; or one. Three statements."""
+    """All plans, the retired ones last; or one. Four statements."""
     query = select(Plan).order_by(Plan.is_active.desc(), Plan.name)
     if plan_id is not None:
         query = query.where(Plan.id == plan_id)
@@ -268,6 +275,11 @@ def list_plans(plan_id: int | None = None) -> list[PlanSetup]:
     contents: dict[int, list[tuple[int | None, int, int]]] = defaultdict(list)
     for item in db.session.execute(select(PlanItem).where(PlanItem.plan_id.in_(ids)).order_by(PlanItem.id)).scalars():
         contents[item.plan_id].append((item.service_id, item.sessions, item.bonus_sessions))
+    limits: dict[int, list[int]] = defaultdict(list)
+    for limit in db.session.execute(
+        select(PlanBranch).where(PlanBranch.plan_id.in_(ids)).order_by(PlanBranch.branch_id)
+    ).scalars():
+        limits[limit.plan_id].append(limit.branch_id)
     running = (
         select(CustomerTreatment.plan_id, func.count())
         .where(CustomerTreatment.plan_id.in_(ids), CustomerTreatment.status.in_(("active", "frozen")))
@@ -275,7 +287,14 @@ def list_plans(plan_id: int | None = None) -> list[PlanSetup]:
     )
     cards = {row[0]: row[1] for row in db.session.execute(running)}
     return [
-        PlanSetup(row.id, columns_of(row, PLAN_COLUMNS), tuple(contents[row.id]), cards.get(row.id, 0)) for row in rows
+        PlanSetup(
+            row.id,
+            columns_of(row, PLAN_COLUMNS),
+            tuple(contents[row.id]),
+            tuple(limits[row.id]),
+            cards.get(row.id, 0),
+        )
+        for row in rows
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from spa_app import clock
@@ -20,6 +21,7 @@ from spa_app.models import (
     Invoice,
     InvoiceLine,
     Plan,
+    PlanBranch,
     PlanItem,
     Service,
     Staff,
@@ -70,6 +72,7 @@ class Card:
     invoice_id: int | None
     invoice_number: str | None
     due_amount: int
+    good_in: tuple[str, ...]  # names of branches; empty: good in all
     squares: tuple[Square, ...]
     shares: tuple["Share", ...]
 
@@ -178,13 +181,13 @@ def list_shared_cards(customer_id: int) -> list[SharedCard]:
     return [SharedCard(*row) for row in rows]
 
 
-def list_plans_for_sale() -> list[PlanOption]:
-    """What can be sold now, by name: active plans that hold sessions."""
+def list_plans_for_sale(branch_id: int | None) -> list[PlanOption]:
+    """What a branch can sell now, by name: active plans that hold sessions, and are not limited to other branches."""
     rows = db.session.execute(
         select(Plan, Service.name, PlanItem.sessions, PlanItem.bonus_sessions)
         .join(PlanItem, PlanItem.plan_id == Plan.id)
         .outerjoin(Service, Service.id == PlanItem.service_id)
-        .where(Plan.is_active)
+        .where(Plan.is_active, _sold_in(branch_id))
         .order_by(Plan.name, Plan.id, PlanItem.id)
     ).all()
     items: dict[int, list[tuple[str | None, int, int]]] = defaultdict(list)
@@ -205,8 +208,8 @@ def list_plans_for_sale() -> list[PlanOption]:
     ]
 
 
-def find_plans_for(service_id: int, limit: int) -> list[Plan]:
-    """Up to ``limit`` plans for sale that cover a service, those of that very service first, then by price."""
+def find_plans_for(service_id: int, limit: int, *, branch_id: int) -> list[Plan]:
+    """Up to ``limit`` plans that a branch sells for a service, those of that very service first, then by price."""
     covers = (
         select(PlanItem.plan_id, func.bool_or(PlanItem.service_id == service_id).label("its_own"))
         .where((PlanItem.service_id == service_id) | PlanItem.service_id.is_(None))
@@ -216,10 +219,15 @@ def find_plans_for(service_id: int, limit: int) -> list[Plan]:
     query = (
         select(Plan)
         .join(covers, covers.c.plan_id == Plan.id)
-        .where(Plan.is_active)
+        .where(Plan.is_active, _sold_in(branch_id))
         .order_by(covers.c.its_own.desc().nulls_last(), Plan.price_amount, Plan.id)
     )
     return list(db.session.execute(query.limit(limit)).scalars())
+
+
+def _sold_in(branch_id: int | None) -> ColumnElement[bool]:
+    limits = select(PlanBranch.plan_id).where(PlanBranch.plan_id == Plan.id)
+    return ~limits.exists() | limits.where(PlanBranch.branch_id == branch_id).exists()
 
 
 def get_sale_of_visit(booking_id: int) -> Invoice | None:
@@ -237,9 +245,15 @@ def get_sale_of_visit(booking_id: int) -> Invoice | None:
 
 def _draw(which: ColumnElement[bool]) -> list[Card]:
     refunds = aliased(Invoice)
+    good = aliased(Branch)
+    good_in = (
+        select(func.array_agg(aggregate_order_by(good.name, good.name)))
+        .where(good.id == func.any(CustomerTreatment.branch_ids))
+        .scalar_subquery()
+    )
     is_refunded = exists().where(refunds.treatment_id == CustomerTreatment.id, refunds.status != "void")
     rows = db.session.execute(
-        select(CustomerTreatment, Service.name, Plan.name, Branch, Invoice, is_refunded)
+        select(CustomerTreatment, Service.name, Plan.name, Branch, Invoice, is_refunded, good_in)
         .join(Branch, Branch.id == CustomerTreatment.branch_id)
         .outerjoin(Service, Service.id == CustomerTreatment.service_id)
         .outerjoin(Plan, Plan.id == CustomerTreatment.plan_id)
@@ -331,6 +345,7 @@ def _card(
     branch: Branch,
     invoice: Invoice | None,
     is_refunded: bool,
+    good_in: list[str] | None,
     *,
     taken: list[Square],
     shares: list[Share],
@@ -368,6 +383,7 @@ def _card(
         invoice_id=invoice.id if invoice else None,
         invoice_number=invoice.number if invoice else None,
         due_amount=invoice.due_amount if invoice else 0,
+        good_in=tuple(good_in or ()),
         squares=tuple(squares),
         shares=tuple(shares),
     )

@@ -40,6 +40,8 @@ _FORGET = (
     "DELETE FROM treatment_notes WHERE booking_id IN (SELECT id FROM bookings WHERE customer_id = ANY(:ids))",
     "DELETE FROM outbox WHERE CAST(payload ->> 'booking_id' AS bigint)"
     " IN (SELECT id FROM bookings WHERE customer_id = ANY(:ids))",
+    "DELETE FROM outbox WHERE kind = 'paper_mailed' AND CAST(payload ->> 'invoice_id' AS bigint)"
+    " IN (SELECT id FROM invoices WHERE customer_id = ANY(:ids))",
     "DELETE FROM customer_links WHERE customer_id = ANY(:ids) OR relative_id = ANY(:ids)",
     "UPDATE customer_merges SET before = '{}', kept = '{}', reason = ''"
     " WHERE survivor_id = ANY(:ids) OR merged_id = ANY(:ids)",

@@ -1,5 +1,6 @@
 """A branch as its managers set it up: hours of the week, policies, its name. Each change keeps before and after."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from zoneinfo import available_timezones
@@ -25,6 +26,7 @@ ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
 BIGGEST_AMOUNT = 10**12
+_TAX_CODE = re.compile(r"[0-9A-Z-]{0,20}")
 _DAY_FIELD = "day_{}"
 
 
@@ -103,11 +105,12 @@ def set_about(
     timezone: str,
     address: str,
     phone: str,
+    tax_code: str,
     actor: Actor,
     bank: tuple[str, str, str] = ("", "", ""),
     seen: str | None = None,
 ) -> int:
-    """Set the branch's name, time zone, address, phone number and ``bank``. Locks the branch.
+    """Set the branch's name, time zone, address, phone, tax number and ``bank``. Locks the branch.
 
     ``bank`` is (the bank's number, the account, its holder) to which transfers go; the first two both, or neither.
 
@@ -126,6 +129,7 @@ def set_about(
         "timezone": timezone,
         "address": clean_text(address, field="address", limit=ADDRESS_LENGTH, lines=False),
         "phone": normalise(phone),
+        "tax_code": _clean_tax_code(tax_code),
         **_bank(*bank),
     }
     with atomic() as session:
@@ -143,6 +147,15 @@ def set_about(
         session.flush()
         _record("branch_changed", branch_id, actor, before, values)
         return branch_id
+
+
+def _clean_tax_code(typed: str) -> str:
+    tax_code = "".join(typed.split()).upper()
+    if not _TAX_CODE.fullmatch(tax_code):
+        raise InvalidError(
+            "tax_code_invalid", N_("Give up to 20 figures, letters and hyphens, like 0312345678-001."), field="tax_code"
+        )
+    return tax_code
 
 
 def _bank(bank_bin: str, account: str, holder: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from spa_app.models import FILE_KINDS, CustomerFile
 from spa_app.services import audit
 from spa_app.services.actor import Actor
 from spa_app.services.customer_records import lock_live_customer
+from spa_app.services.pictures import MOST_PIXELS, strip_picture
 from spa_app.services.texts import clean_text, required_reason
 from spa_app.services.transaction import atomic, on_commit
 
@@ -49,7 +50,8 @@ def add_file(customer_id: int, *, kind: str, content: bytes, data_dir: Path, act
     """Keep a file under a random name and return its id. Locks the customer.
 
     Neither its name nor what the browser calls it is believed or kept. Raises :class:`InvalidError` at ``file`` for
-    another type, nothing, or more than :data:`BIGGEST_FILE`; the bytes are gone again where the row is not stored.
+    another type, nothing, more than :data:`BIGGEST_FILE`, and what :func:`strip_picture` refuses: of a photo only the
+    picture is kept, not where it was taken. The bytes are gone again where the row is not stored.
     """
     caption = clean_text(caption, field="caption", limit=CAPTION_LENGTH, lines=False)
     if kind not in FILE_KINDS:
@@ -61,6 +63,8 @@ def add_file(customer_id: int, *, kind: str, content: bytes, data_dir: Path, act
     media_type = sniff(content)
     if media_type is None:
         raise InvalidError("file_type", N_("Only photos (JPEG, PNG, WebP) and PDF are kept."), field="file")
+    if media_type in MOST_PIXELS:
+        content = strip_picture(content, media_type)
     stored_as = uuid.uuid4()
     path = path_of(data_dir, stored_as)
     try:

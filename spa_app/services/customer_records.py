@@ -1,5 +1,7 @@
 """What is kept about a customer's health, tags and family; and the record of who looked at what is nobody else's."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import delete, insert, select
 
 from spa_app.errors import N_, InvalidError, NotFoundError
@@ -83,6 +85,16 @@ def record_access(customer_id: int, what: str, *, actor: Actor, file_id: int | N
                 "ip": actor.ip,
             },
         )
+
+
+def record_looks(looks: Iterable[tuple[int, str]], *, actor: Actor) -> None:
+    """Note that the actor looks at several customers, each with what they look at: see :func:`record_access`."""
+    rows = [
+        {"customer_id": customer_id, "what": what, "actor_id": actor.user_id, "ip": actor.ip}
+        for customer_id, what in sorted(looks)
+    ]
+    with atomic() as session:
+        session.execute(insert(RecordAccess).values(rows))
 
 
 def link_customers(customer_id: int, relative_id: int, *, relation: str, actor: Actor) -> int:

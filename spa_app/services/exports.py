@@ -1,10 +1,11 @@
 """Taking everything along: a folder of files, or one file for a manager. Each leaves an audit row of who took what."""
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,8 +38,7 @@ def export_everything(
     OSError where the folder cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder))
-    try:
+    with _workshop(folder) as workshop:
         rows = {}
         made_at = clock.now()
         with snapshot() as connection:
@@ -51,8 +51,37 @@ def export_everything(
         _record(Scope(), actor, what=list(rows), kinds=["csv", "xlsx", "ics"], rows=sum(rows.values()))
         for path in sorted(workshop.iterdir(), key=lambda path: path.name == _READ_ME):
             path.replace(folder / path.name)
+
+
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A folder in ``folder`` to work in, gone afterwards; what a killed run left there goes first.
+
+    A run holds a lock on its own folder, which ends with its process: so one that still works is left alone.
+    """
+    with _locked(folder):
+        for left in folder.glob("unfinished-*"):
+            with suppress(OSError), _locked(left, wait=False):
+                shutil.rmtree(left)
+        workshop = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder))
+        held = ExitStack()
+        held.enter_context(_locked(workshop))
+    with held:
+        try:
+            yield workshop
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a folder. Raises BlockingIOError where another process has it and nobody shall ``wait``."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        os.close(handle)
 
 
 def export_one(

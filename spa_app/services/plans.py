@@ -1,4 +1,4 @@
-"""The plans that a spa sells. Cards that are sold keep the sessions, the price and the validity they were sold with."""
+"""The plans that a spa sells. Sold cards keep the sessions, the price, the validity and the branches they came with."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 
 from spa_app.errors import N_, InvalidError, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import Plan, PlanItem, Service
+from spa_app.models import Branch, Plan, PlanBranch, PlanItem, Service
 from spa_app.queries import setup
 from spa_app.services import audit
 from spa_app.services.actor import Actor
@@ -29,14 +29,20 @@ Item = tuple[int | None, int, int]
 
 
 def save_plan(
-    *, values: dict[str, Any], items: Sequence[Item], actor: Actor, plan_id: int | None = None, seen: str | None = None
+    *,
+    values: dict[str, Any],
+    items: Sequence[Item],
+    actor: Actor,
+    branch_ids: Collection[int] = (),
+    plan_id: int | None = None,
+    seen: str | None = None,
 ) -> int:
     """Add a plan, or change one, and return its id. Its price is in minor units, VAT included.
 
     ``values`` are :data:`setup.PLAN_COLUMNS`, with either days or months; ``items`` are (service or None for any,
-    sessions, bonus sessions on top). One that is no longer for sale keeps its cards valid. Locks the plan. Raises
-    :class:`InvalidError` at the field, and :class:`ConflictError` for a name in use and where the plan is no longer as
-    ``seen``.
+    sessions, bonus sessions on top). It is sold, and its cards are good, in ``branch_ids`` only; none: everywhere. One
+    that is no longer for sale keeps its cards valid. Locks the plan. Raises :class:`InvalidError` at the field, and
+    :class:`ConflictError` for a name in use and where the plan is no longer as ``seen``.
     """
     actor.require_manager()
     values = {**values, "name": clean_name(values["name"], field="name")}
@@ -51,6 +57,7 @@ def save_plan(
         before: dict[str, Any] | None = None
         if plan_id is None:
             _check(items, ())
+            _check_branches(branch_ids, ())
             row = Plan(**values)
             session.add(row)
         else:
@@ -61,16 +68,26 @@ def save_plan(
             before = setup.list_plans(row.id)[0].state
             require_unchanged(before, seen)
             _check(items, [item[0] for item in before["items"]])
+            _check_branches(branch_ids, before["branch_ids"])
             for column, value in values.items():
                 setattr(row, column, value)
             session.execute(delete(PlanItem).where(PlanItem.plan_id == row.id))
+            session.execute(delete(PlanBranch).where(PlanBranch.plan_id == row.id))
         session.flush()
         for service_id, sessions, bonus in items:
             session.add(PlanItem(plan_id=row.id, service_id=service_id, sessions=sessions, bonus_sessions=bonus))
             session.flush()  # one by one: their ids are their order
+        session.add_all(PlanBranch(plan_id=row.id, branch_id=branch_id) for branch_id in sorted(set(branch_ids)))
+        session.flush()
         after = setup.list_plans(row.id)[0].state
         audit.record("plan_saved", entity="plan", entity_id=row.id, actor=actor, before=before, after=after)
         return row.id
+
+
+def _check_branches(branch_ids: Collection[int], kept: Collection[int]) -> None:
+    known = {*kept, *db.session.execute(select(Branch.id).where(Branch.is_active)).scalars()}
+    if not set(branch_ids) <= known:
+        raise InvalidError("branch_unknown", N_("There is no such branch."), field="branch_ids")
 
 
 def _check(items: Sequence[Item], kept: Collection[int | None]) -> None:

@@ -72,6 +72,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_promotions_used_within": lambda: ConflictError(
         "promotion_used_up", N_("The last use of this promotion was just taken."), field="code"
     ),
+    "uq_prints_invoice_id_paper_paid_amount_copy_number": lambda: ConflictError(
+        "printed_meanwhile", N_("Somebody else has just printed this. Print again for a copy.")
+    ),
     "ck_customers_credit": lambda: ConflictError(
         "no_credit", N_("The customer's store credit no longer covers this."), field="amount"
     ),

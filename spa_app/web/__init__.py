@@ -3,7 +3,7 @@
 from flask import Flask
 
 from spa_app.extensions import db
-from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, navigation, request_log, security
+from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, looks, navigation, request_log, security
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -18,9 +18,13 @@ from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
 from spa_app.web.deposits import routes as deposits
+from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
+from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
 from spa_app.web.invoices import transfers as _transfers  # noqa: F401 - its routes
 from spa_app.web.reports import exports as _exports  # noqa: F401 - its routes
+from spa_app.web.reports import ledger as _ledger  # noqa: F401 - its routes
+from spa_app.web.reports import liability as _liability  # noqa: F401 - its routes
 from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters
@@ -57,7 +61,7 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets):
+    for part in (request_log, security, i18n, filters, forms, htmx, errors, navigation, unchanged, assets, looks):
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

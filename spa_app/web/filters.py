@@ -2,13 +2,13 @@
 
 import datetime as dt
 
-import phonenumbers
 from babel import Locale
 from flask import Flask, current_app
 from flask_babel import format_date, format_time, gettext, to_user_timezone
 
 from spa_app import money as amounts
 from spa_app.errors import Word
+from spa_app.papers import format_phone
 from spa_app.web.i18n import current_locale
 
 
@@ -19,7 +19,7 @@ def init_app(app: Flask) -> None:
         date=date,
         time=time,
         datetime=datetime,
-        phone=phone,
+        phone=format_phone,
         local_input=local_input,
         minutes=minutes,
         valid_to=valid_to,
@@ -58,19 +58,6 @@ def datetime(value: dt.datetime | None, pattern: str = "medium") -> str:
 def local_input(value: dt.datetime | None) -> str:
     """An instant as ``YYYY-MM-DDTHH:MM`` of the branch, the value of a ``datetime-local`` field."""
     return "" if value is None else to_user_timezone(value).strftime("%Y-%m-%dT%H:%M")
-
-
-def phone(number: str | None) -> str:
-    """An E.164 number in the national format of its country: ``0912 345 678``; None is empty."""
-    if not number:
-        return ""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return number
-    home = phonenumbers.region_code_for_number(parsed) == "VN"
-    style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
-    return phonenumbers.format_number(parsed, style)
 
 
 def valid_to(expiry_date: dt.date | None) -> str:

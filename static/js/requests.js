@@ -19,10 +19,11 @@ const setBusy = (form, busy) => {
   }
 };
 
-// A plain form: the second click of a double click is dropped; the page that comes is the answer to the first.
+// A plain form: the second click of a double click is dropped; the page that comes is the answer to the first. A download
+// brings no page.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post") return;
+  if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("data-downloads")) return;
   if (form.hasAttribute("data-busy")) event.preventDefault();
   else setBusy(form, true);
 });

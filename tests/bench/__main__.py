@@ -13,7 +13,7 @@ import structlog
 
 from spa_app.extensions import db
 from spa_app.services import reconciliation
-from tests.bench import calendar, desk, library, nightly, punch, search
+from tests.bench import calendar, desk, ledger, library, nightly, punch, search
 from tests.bench.clients import Client
 from tests.bench.table import Row, as_text
 from tests.bench.world import WEB_WORKERS, World, make_world
@@ -71,6 +71,7 @@ def _measure(world: World, *, quick: bool, scale: float) -> list[Row]:
         part(punch.measure, world, clients, rounds=rounds, each=120 if quick else 240)
         part(calendar.measure, world, clients, rounds=rounds, each=20 if quick else 40)
         part(desk.measure, world, clients, rounds=rounds, each=20 if quick else 40)
+        part(ledger.measure, world, clients, rounds=rounds, each=2 if quick else 4)
     return rows
 
 

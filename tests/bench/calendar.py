@@ -26,7 +26,7 @@ def measure(world: World, clients: list[Client], *, rounds: int, each: int) -> l
     blocks = len(re.findall(r'id="booking-\d+"', page))
     assert blocks >= 140, f"the calendar shows {blocks} bookings"
     compressed = len(clients[0].get(day)[1])
-    statements = _statements_of(world, day)
+    statements = statements_of(world, day)
     shown = int(re.findall(r'id="booking-(\d+)"', page)[0])
     alone: list[float] = []
     changed: list[float] = []
@@ -46,7 +46,7 @@ def measure(world: World, clients: list[Client], *, rounds: int, each: int) -> l
             return one.get(day)[0]
 
         for _ in range(rounds):
-            sql += in_turn(lambda _: _replay(connection, statements), each)
+            sql += in_turn(lambda _: replay(connection, statements), each)
             changed += in_turn(get_changed, each)
             alone += in_turn(lambda _: one.get(day)[0], each)
             whole, some = together(clients, lambda client, _: client.get(day)[0], 2 * each)
@@ -98,7 +98,7 @@ def _poll_address(page: str) -> str:
     return f"{address[1].replace('&amp;', '&')}&revision={revision[1]}"
 
 
-def _statements_of(world: World, path: str) -> list[tuple[str, Any]]:
+def statements_of(world: World, path: str) -> list[tuple[str, Any]]:
     """Each statement, with its values, that one request for ``path`` sends to the database."""
     heard: list[tuple[str, Any]] = []
 
@@ -118,7 +118,8 @@ def _statements_of(world: World, path: str) -> list[tuple[str, Any]]:
     return heard
 
 
-def _replay(connection: Any, statements: list[tuple[str, Any]]) -> float:
+def replay(connection: Any, statements: list[tuple[str, Any]]) -> float:
+    """How long these statements take with nothing of the application around them."""
     began = time.perf_counter()
     for statement, parameters in statements:
         connection.execute(statement, parameters).fetchall()

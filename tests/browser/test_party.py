@@ -66,7 +66,7 @@ def test_a_couple_is_booked_treated_and_pays(spa: Spa, page: Page):
 
     desk.click("link", "Take payment")
     desk.click("button", "Take the payment")
-    paid = page.get_by_role("link", name="Print the receipt")
+    paid = page.get_by_role("button", name="Print the receipt")
     expect(paid).to_be_visible()
     expect(page.get_by_text("Came together, and still to pay")).to_be_visible()
     desk.pick(".list__item", "Vũ Lan")

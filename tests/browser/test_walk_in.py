@@ -70,6 +70,8 @@ def test_a_known_customer_by_keyboard_alone(spa: Spa, desk: Desk):
     desk.press("Tab")
     expect(page.get_by_label("Service", exact=True)).to_be_focused()
     desk.press("ArrowDown")
+    expect(page.get_by_text("After this visit 2 left")).to_be_visible()
+    expect(page.get_by_label("Service", exact=True)).to_be_focused()
     desk.tab_to("Check in now")
     desk.press("Enter")
     expect(page.get_by_role("button", name="Start")).to_be_visible()

@@ -30,6 +30,7 @@ from spa_app.services import (
     blocks,
     bookings,
     deposits,
+    papers,
     payments,
     promotions,
     refunds,
@@ -53,7 +54,7 @@ def full_database(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[st
         url = make()
         app = create_app(replace(settings, database_url=url))
         with app.app_context():
-            _fill()
+            fill()
             assert_books_balance()
             db.session.remove()
             db.engine.dispose()
@@ -68,12 +69,13 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def _fill() -> None:
+def fill() -> None:
+    """At least a row in every table, made by the services."""
     spa = factories.make_spa()
     manager = spa.manager
     factories.make_customer()
     factories.make_resource_type()
-    factories.make_plan([(spa.massage, 2)])
+    factories.make_plan([(spa.massage, 2)], branch_ids=[spa.branch, spa.other_branch])
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     factories.make_card(spa.customer, None, branch_id=spa.branch)
     billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=manager)
@@ -89,6 +91,8 @@ def _fill() -> None:
         invoice = session.scalar(db.select(Invoice.id).where(Invoice.booking_id == undone))
         payments.take_payment(invoice, method="cash", amount=450_000, actor=manager)
     bookings.undo_complete(undone, actor=manager)
+    for _ in range(2):
+        papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
     _bills(spa)
     _schedules(spa)

@@ -1,10 +1,12 @@
 """What a committed transaction has left to do: handed over after the commit, done once, and never lost."""
 
 import pytest
+import time_machine
 from redis import Redis
 from rq import Queue, SimpleWorker
 from sqlalchemy import select
 
+from spa_app import clock
 from spa_app.extensions import db
 from spa_app.jobs import outbox as jobs
 from spa_app.jobs.schedule import CRON_TABLE, QUEUE
@@ -70,7 +72,10 @@ def test_a_gateway_that_fails_leaves_the_message_for_the_next_try(spa: Spa):
     with pytest.raises(ConnectionError):
         outbox.deliver(message_id, refuse)
 
-    assert outbox.list_undone() == [message_id]
+    assert _undone() == ["booking_confirmed"]
+    assert outbox.list_undone() == []
+    with time_machine.travel(clock.now() + outbox.BACK_OFF[0]):
+        assert outbox.list_undone() == [message_id]
 
 
 def test_a_message_that_cannot_be_sent_does_not_keep_back_the_next(spa: Spa, monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ import pytest
 from spa_app.errors import InvalidError, NotAllowedError, NotFoundError
 from spa_app.queries import customer_records, timeline
 from spa_app.queries.customers import find_by_phone, find_customers
-from spa_app.services import bookings, customer_files, payments
+from spa_app.services import bookings, customer_files, papers, payments
 from spa_app.services.anonymising import anonymise_customer
 from spa_app.services.customer_merging import merge_customers, undo_merge
 from spa_app.services.customer_records import (
@@ -23,9 +23,10 @@ from spa_app.services.customer_records import (
 from spa_app.services.customers import create_customer, update_customer
 from tests import factories
 from tests.books import assert_books_balance
+from tests.pictures import picture
 from tests.services.checks import audited, execute, invoice_of, refused, rows
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(20)
+PNG = picture("PNG")
 SECRETS = ("Bí Mật", "bi mat", "0987123456", "+84987123456", "secret@", "1987-06-05", "hidden")
 
 
@@ -247,6 +248,9 @@ def known(spa, tmp_path):
     now = factories.this_minute()
     visit = factories.make_booking(spa, customer_id=customer, starts_at=now - dt.timedelta(hours=3), status="completed")
     payments.take_payment(invoice_of(visit), method="cash", amount=None, actor=spa.manager)
+    papers.mail_paper(
+        invoice_of(visit), paper="a4", recipient="secret@example.com", locale="vi", actor=spa.receptionist
+    )
     add_treatment_note(visit, body="hidden", actor=spa.therapist)
     gone = factories.make_booking(spa, customer_id=customer, starts_at=now + dt.timedelta(hours=3))
     bookings.cancel(gone, reason="hidden", actor=spa.receptionist)

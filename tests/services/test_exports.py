@@ -60,6 +60,7 @@ LEFT_OUT = {
     "customers.search_text",  # computed from name and phone
     "bookings.branch_id",  # the branch's code stands for it, here and below
     "customer_treatments.branch_id",
+    "customer_treatments.branch_ids",
     "invoices.branch_id",
     "payments.branch_id",
     "payouts.branch_id",
@@ -230,8 +231,22 @@ def test_one_that_is_killed_leaves_nothing_under_a_final_name(settings, busy: Sp
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("unfinished-")
-    export(tmp_path)
+    at_work = []
+    export(tmp_path, lambda name, rows: at_work.append([path.name for path in tmp_path.glob("unfinished-*")]))
     assert (tmp_path / "README.txt").exists()
+    assert {len(names) for names in at_work} == {1}
+    assert left.name not in at_work[0]
+    assert not list(tmp_path.glob("unfinished-*"))
+
+
+def test_one_that_is_still_at_work_is_left_alone(busy: Spa, tmp_path: Path):
+    def meanwhile(name, rows):
+        if name == "cards":
+            export(tmp_path)
+
+    export(tmp_path, meanwhile)
+    assert (tmp_path / "README.txt").exists()
+    assert not list(tmp_path.glob("unfinished-*"))
 
 
 def test_the_disk_that_is_full_is_one_sentence_and_leaves_nothing(app, busy: Spa, tmp_path: Path, monkeypatch):
@@ -279,7 +294,7 @@ def test_an_export_can_be_imported_into_an_empty_database(spa: Spa, tmp_path: Pa
         customers.create_customer(full_name="Khách lẻ", phone=None, actor=SYSTEM)
     card = make_card(mai, spa.facial, branch_id=spa.branch, sessions=7, price=1_000_003)
     make_card(mai, None, branch_id=spa.branch, sessions=2, price=77)
-    from_first_visit = make_plan([(spa.facial, 4)], months=6, from_first_visit=True)
+    from_first_visit = make_plan([(spa.facial, 4)], months=6, from_first_visit=True, branch_ids=[spa.branch])
     billing.sell_plan(customer_id=mai, plan_id=from_first_visit, branch_id=spa.branch, actor=SYSTEM)
     make_booking(spa, card=card, customer_id=mai, status="completed")
     for walk_in in db.session.scalars(select(Customer.id).where(Customer.phone.is_(None))).all():
@@ -330,6 +345,7 @@ def stored() -> tuple[list[str], list[str]]:
             CustomerTreatment.expiry_date,
             CustomerTreatment.validity_days,
             CustomerTreatment.validity_months,
+            text("(SELECT string_agg(code, ' ') FROM branches WHERE id = ANY (customer_treatments.branch_ids))"),
             CustomerTreatment.status,
         )
         .select_from(CustomerTreatment)

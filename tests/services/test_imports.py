@@ -308,3 +308,13 @@ def test_what_cannot_be_read_is_one_sentence(app, branch, tmp_path, arguments, s
     assert result.exit_code == 1
     assert sentence in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_a_card_may_be_limited_to_branches_by_their_codes(branch):
+    other = factories.make_branch(code="Q7")
+    head = "Họ tên,Dịch vụ,Tổng số buổi,good_in\n"
+    assert reasons(run(head + f"An,{SERVICES[0][0]},3,Q7; HN\n", branch).bad) == {2: ["branch_unknown"]}
+
+    run(head + f"An,{SERVICES[0][0]},3,q7;Q1\nBình,{SERVICES[0][0]},3,\n", branch)
+    limits = db.session.scalars(select(CustomerTreatment.branch_ids).order_by(CustomerTreatment.id)).all()
+    assert limits == [sorted([branch, other]), None]

@@ -5,14 +5,15 @@ from functools import partial
 
 import pytest
 
+from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, SlotTakenError, WrongStateError
 from spa_app.services import bookings, scheduling_parties
-from spa_app.services.bookings import Guest, ItemRequest
+from spa_app.services.bookings import Guest, ItemRequest, Settlement
 from spa_app.services.scheduling_needs import in_sequence
 from spa_app.services.scheduling_parties import GuestNeeds
 from tests import factories
 from tests.books import assert_books_balance
-from tests.services.checks import execute, refused, rows
+from tests.services.checks import counters, execute, refused, rows
 
 QUARTER = dt.timedelta(minutes=15)
 HOUR = dt.timedelta(hours=1)
@@ -385,3 +386,37 @@ def test_another_branch_knows_of_no_party(spa, book):
             act(first, actor=spa.other_receptionist)
     with pytest.raises(NotFoundError):
         bookings.arrive_party(10**9, actor=spa.receptionist)
+
+
+def test_completing_all_settles_each_guest_whose_card_gave_out(spa, book, lan):
+    card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    hers = factories.make_card(lan, spa.facial, branch_id=spa.branch)
+    other = factories.make_card(lan, None, branch_id=spa.branch)
+    visits = book(
+        factories.this_minute(), ItemRequest(spa.facial, treatment_id=card), ItemRequest(spa.facial, treatment_id=hers)
+    )
+    bookings.start_party(visits[0], actor=spa.receptionist)
+    yesterday = clock.today(factories.TIMEZONE) - dt.timedelta(days=1)
+    execute("UPDATE customer_treatments SET expiry_date = :day WHERE id IN (:a, :b)", day=yesterday, a=card, b=hers)
+    ways = ("extend_card", "choose_card", "pay_visit", "sell_plan")
+    first, second = (items for (items,) in rows("SELECT id FROM booking_items ORDER BY booking_id"))
+    versions = dict(rows("SELECT id, version FROM bookings"))
+
+    def complete(versions=versions, **settled):
+        settlements = {{"first": first, "second": second, "none": 4711}[name]: way for name, way in settled.items()}
+        bookings.complete_party(visits[1], settlements=settlements, versions=versions, actor=spa.receptionist)
+
+    with refused("card_expired", ConflictError, "items-0-treatment_id", ways):
+        complete()
+    with refused("card_expired", ConflictError, "guests-0-items-0-treatment_id", ways):
+        complete(first=Settlement("desk"))
+    with refused("item_unknown", NotFoundError):
+        complete(none=Settlement("desk"))
+    with refused("changed_meanwhile", ConflictError):
+        complete(versions={**versions, visits[1]: 1}, first=Settlement("desk"), second=Settlement("card", other))
+
+    complete(first=Settlement("desk"), second=Settlement("card", other))
+    assert statuses(*visits) == ["completed"] * 2
+    assert rows("SELECT booking_id FROM invoices WHERE booking_id IS NOT NULL") == [(visits[0],)]
+    assert [counters(one)[1:3] for one in (card, hers, other)] == [(0, 0), (0, 0), (1, 0)]
+    assert_books_balance()

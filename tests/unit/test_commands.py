@@ -56,6 +56,11 @@ def _run(arguments, env):
             {"REDIS_URL": "redis://127.0.0.1:port/0"},
             "Error: REDIS_URL must look like redis://host:port/0 or unix:///path/to/socket.",
         ),
+        (
+            ["worker"],
+            {"SMTP_URL": "smtp://desk:secret@127.0.0.1:port"},
+            "Error: SMTP_URL must look like smtp://user:password@host:587?from=desk@spa.example.",
+        ),
         (["up"], {"SPA_DATA_DIR": "/dev/null/data"}, "Error: The data folder /dev/null/data cannot be made: "),
     ],
 )

@@ -16,6 +16,13 @@ def test_vendored_files_match_their_checksums():
     assert {path.relative_to(STATIC).as_posix() for path in there} <= set(listed)
 
 
+def test_the_font_of_the_papers_matches_its_checksums():
+    fonts = PROJECT_DIR / "spa_app" / "papers" / "fonts"
+    listed = dict(reversed(line.split()) for line in (fonts / "CHECKSUMS").read_text().splitlines())
+
+    assert listed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in fonts.glob("*.ttf")}
+
+
 def test_every_icon_in_use_is_in_the_sprite():
     sprite = set(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text()))
     used = set()

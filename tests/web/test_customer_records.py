@@ -6,13 +6,16 @@ import shutil
 import uuid
 
 import pytest
+from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from spa_app.services import customer_files
+from spa_app.services.customer_records import set_health
 from spa_app.services.customers import create_customer
 from tests import factories
 from tests.factories import login
+from tests.pictures import photo
 from tests.services.checks import rows
 from tests.services.test_customer_records import PNG
 
@@ -235,3 +238,61 @@ def test_a_manager_forgets_a_customer_who_asks_for_it(app, manager, spa):
     login(manager, "manager")
     open_visit = post(manager, f"/customers/{spa.customer}/anonymise", reason="asked", confirmed_name="Lê Thị Mai")
     assert (open_visit.status_code, "A visit is still open" in open_visit.text) == (409, True)
+
+
+def test_the_words_of_an_allergy_are_logged_wherever_they_are_read_and_a_badge_is_not(app, desk, spa):
+    lan = factories.make_customer("Vũ Lan")
+    with app.app_context():
+        for customer in (spa.customer, lan):
+            set_health(customer, allergies=f"nuts {customer}", medical_note=f"{customer}", actor=spa.receptionist)
+        factories.make_booking(spa)
+        visit = factories.make_booking(spa, starts_at=factories.tomorrow_at(spa.branch, "10:00"))
+        day = factories.tomorrow_at(spa.branch, "10:00").date()
+        for hour in ("14:00", "16:00"):
+            factories.make_booking(spa, starts_at=factories.tomorrow_at(spa.branch, hour), customer_id=lan)
+        entry = factories.make_entry(spa, customer_id=lan)
+
+    def looks(address, headers=None):
+        before = rows("SELECT coalesce(max(id), 0) FROM record_accesses")[0][0]
+        page = desk.get(address, headers=headers)
+        assert page.status_code == 200, address
+        kept = "SELECT what, customer_id, actor_id FROM record_accesses WHERE id > :before ORDER BY id"
+        found = rows(kept, before=before)
+        assert bool(found) == ("nuts" in page.text), address
+        return found
+
+    for badge in (
+        f"/calendar?date={day}",
+        f"/calendar?date={day}&view=list",
+        "/calendar?view=week",
+        "/customers?q=lan",
+    ):
+        assert "Allergy" in desk.get(badge).text
+        assert looks(badge) == []
+    user = spa.receptionist.user_id
+    mai = [("allergies", spa.customer, user)]
+    assert looks(f"/bookings/{visit}") == mai
+    assert looks(f"/bookings/{visit}", {**HTMX, "HX-Target": "panel"}) == mai
+    for form in ("bookings/new", "bookings/series", "walk-ins/new"):
+        assert looks(f"/{form}?customer_id={spa.customer}") == mai
+    assert looks(f"/waitlist/{entry}") == [("allergies", lan, user)]
+    assert looks(f"/calendar/sheet?date={day}") == [*mai, ("allergies", lan, user)], "each once, in one statement"
+    assert looks(f"/customers/{spa.customer}/merge/{lan}") == [
+        (what, customer, user) for customer in (spa.customer, lan) for what in ("allergies", "health")
+    ]
+
+
+def test_a_photo_is_kept_without_its_place_and_a_broken_one_is_refused_at_the_field(app, desk, spa):
+    taken = photo("JPEG")
+    assert upload(desk, spa.customer, taken).status_code == 303
+    (path,) = stored_files(app)
+    with Image.open(path) as kept:
+        assert kept.getexif().get_ifd(0x8825) == {}
+    assert rows("SELECT size_bytes FROM customer_files") == [(path.stat().st_size,)]
+
+    for content in (taken[: len(taken) // 2], b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(40)):
+        refused = upload(desk, spa.customer, content)
+        assert refused.status_code == 422
+        assert "This picture cannot be read." in refused.text
+        assert 'id="file-error"' in refused.text
+    assert len(stored_files(app)) == 1

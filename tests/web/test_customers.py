@@ -6,9 +6,11 @@ import uuid
 import pytest
 from sqlalchemy import select
 
+from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Customer
 from tests import factories
+from tests.services.checks import execute
 
 HTMX = {"HX-Request": "true"}
 
@@ -153,3 +155,21 @@ def test_unknown_customers_are_404(desk):
     assert desk.get("/customers/999999").status_code == 404
     assert desk.post("/customers/999999", data=form()).status_code == 404
     assert desk.get("/customers/99999999999999999999").status_code == 404
+
+
+def test_birthdays_stand_on_the_list_by_week_or_month_and_at_a_visit(app, desk, spa):
+    today = clock.today(factories.TIMEZONE)
+    with app.app_context():
+        execute("UPDATE customers SET birth_date = :day WHERE id = :id", day=today.replace(year=1992), id=spa.customer)
+        visit = factories.make_booking(spa)
+    page = desk.get("/customers").text
+    assert "Birthdays this week" in page
+    assert "Birthday today" in page
+    month = desk.get(f"/customers?birthdays={today.month}").text
+    assert f"Birthdays in {today:%B}" in month
+    assert "Birthday today" in month
+    assert "Nobody whose date of birth is known." in desk.get(f"/customers?birthdays={today.month % 12 + 1}").text
+    for nonsense in ("13", "0", "x", "²"):
+        assert "Birthdays this week" in desk.get("/customers", query_string={"birthdays": nonsense}).text
+    assert "Birthday" not in desk.get("/customers?q=mai").text
+    assert "Birthday today" in desk.get(f"/bookings/{visit}").text

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 
-from spa_app.web.filters import date, datetime, local_input, money, phone, time
+from spa_app.papers import format_phone
+from spa_app.web.filters import date, datetime, local_input, money, time
 
 AT = dt.datetime(2027, 3, 12, 18, 30, tzinfo=dt.UTC)  # 01:30 on the 13th in Ho Chi Minh City
 
@@ -28,9 +29,9 @@ def test_dates_are_not_moved(language):
 
 def test_money_and_phones(language):
     assert money(1500000) == {"en": "₫1,500,000", "vi": "1.500.000\xa0₫"}[language]
-    assert phone("+84912345678") == "0912 345 678"
-    assert phone("+33123456789") == "+33 1 23 45 67 89"
+    assert format_phone("+84912345678") == "0912 345 678"
+    assert format_phone("+33123456789") == "+33 1 23 45 67 89"
 
 
 def test_nothing_is_empty(language):
-    assert (time(None), datetime(None), date(None), local_input(None), phone(None)) == ("",) * 5
+    assert (time(None), datetime(None), date(None), local_input(None), format_phone(None)) == ("",) * 5

@@ -1,13 +1,15 @@
 """Services of a visit, one by one, at the desk: pages, panel, refusals, and who may."""
 
+import datetime as dt
 import json
 import re
 
 import pytest
 
+from spa_app import clock
 from spa_app.services import bookings
 from spa_app.services.bookings import ItemRequest
-from tests.factories import login, make_booking, make_card, make_customer, tomorrow_at
+from tests.factories import TIMEZONE, login, make_booking, make_card, make_customer, tomorrow_at
 from tests.services.checks import counters, rows
 from tests.web.visits import HTMX, error_at, nothing_stored, post, text_of
 
@@ -168,3 +170,52 @@ def test_a_therapist_and_another_branch_change_nothing(client, visit):
                 assert post(client, url, version=1).status_code == status, url
         for url in (f"/bookings/{visit}/items", f"/bookings/{visit}/items/{first}"):
             assert client.get(url).status_code == status
+
+
+def test_the_right_card_is_proposed_for_a_service_that_is_added(desk, spa, visit, card):
+    today = clock.today(TIMEZONE)
+    soon = make_card(spa.customer, None, branch_id=spa.branch, sessions=1, expiry_date=today + dt.timedelta(days=9))
+    url = f"/bookings/{visit}/items"
+    empty = form_on(desk.get(url), url)
+    assert (empty["service_id"], empty.get("treatment_id")) == ("", None)
+
+    page = desk.get(url, query_string={**empty, "service_id": spa.facial}, headers=HTMX)
+    fields = form_on(page, url)
+    assert (fields["treatment_id"], fields["card_for"]) == (str(soon), f":{spa.facial}")
+    assert "After this visit 0 left" in text_of(page)
+    assert f"This is the last session of card #{soon}." in text_of(page)
+    page = desk.get(url, query_string={**fields, "treatment_id": card}, headers=HTMX)
+    assert form_on(page, url)["treatment_id"] == str(card)
+    assert "After this visit 8 left" in text_of(page)  # of ten, this visit has one already
+    page = desk.get(url, query_string={**fields, "service_id": spa.consultation}, headers=HTMX)
+    assert form_on(page, url)["treatment_id"] == str(soon)
+
+    answer = desk.post(url, data={**fields, "treatment_id": ""})
+    assert answer.status_code == 303
+    assert counters(soon)[2] == 0, "the desk took it off"
+    fields = form_on(desk.get(url), url)
+    assert desk.post(url, data={**fields, "service_id": spa.consultation}).status_code == 303
+    assert counters(soon)[2] == 1, "no script redrew the form"
+
+
+def test_another_service_gets_the_card_that_covers_it_and_the_old_one_its_own_again(desk, spa, visit, card):
+    stones = make_card(spa.customer, spa.massage, branch_id=spa.branch, sessions=2)
+    first, _ = items_of(visit)
+    url = f"/bookings/{visit}/items/{first}"
+    page = desk.get(url)
+    fields = form_on(page, url)
+    assert "After this visit 9 left" in text_of(page)
+    other = form_on(desk.get(url, query_string={**fields, "service_id": spa.massage}, headers=HTMX), url)
+    assert other["treatment_id"] == str(stones)
+    back = desk.get(url, query_string={**other, "service_id": spa.facial}, headers=HTMX)
+    assert form_on(back, url)["treatment_id"] == str(card)
+    assert desk.post(url, data={**fields, "service_id": spa.massage}).status_code == 303
+    assert (counters(stones)[2], counters(card)[2]) == (1, 0)
+
+
+def test_a_card_that_cannot_pay_is_named_beside_the_form(desk, spa, visit):
+    ended = make_card(spa.customer, spa.massage, branch_id=spa.branch, expiry_date=clock.today(TIMEZONE))
+    url = f"/bookings/{visit}/items"
+    page = desk.get(url, query_string={"service_id": spa.massage, "card_for": ":"}, headers=HTMX)
+    assert f"Card #{ended} is valid to" in text_of(page)
+    assert form_on(page, url).get("treatment_id") is None

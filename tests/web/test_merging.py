@@ -119,3 +119,11 @@ def test_a_visit_in_two_steps_is_told_that_its_customer_is_gone(manager, app, sp
     )
 
     assert (answer.status_code, "merged with another" in answer.text) == (409, True)
+
+
+def test_an_old_link_books_for_the_customer_they_were_merged_into(client, spa, pair):
+    one, other = pair
+    customer_merging.merge_customers(one, other, actor=spa.manager)
+    login(client, "reception")
+    page = client.get(f"/bookings/new?customer_id={other}").text
+    assert re.search(rf'name="customer_id"[^>]*value="{one}"', page)

@@ -136,6 +136,10 @@ FIELDS = [
     "mark",
     "item-1",
     "version-1",
+    "paper",
+    "way",
+    "recipient",
+    "tax_code",
 ]
 QUERY = [
     "date",
@@ -164,6 +168,7 @@ QUERY = [
     "late_cancel_minutes",
     "no_show_percent",
     "booking_id",
+    "print",
 ]
 
 

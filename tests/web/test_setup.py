@@ -359,3 +359,34 @@ def test_two_packages_do_not_have_one_name(manager, spa):
     answer = post(manager, "/plans", **package(spa))
     assert answer.status_code == 409
     assert "already has this name" in answer.text
+
+
+def test_a_package_is_limited_to_branches_and_says_so(manager, spa):
+    assert post(manager, "/plans", **package(spa, branch_ids=[spa.other_branch])).status_code == 303
+    ((plan,),) = rows("SELECT id FROM plans WHERE name = 'Ten and two'")
+    assert rows("SELECT plan_id, branch_id FROM plan_branches") == [(plan, spa.other_branch)]
+    assert "only in Spa Q7" in manager.get("/setup/plans").text
+    page = manager.get(f"/setup/plans/{plan}").text
+    ticked = re.findall(r"<input[^>]*\bchecked\b[^>]*>", page)
+    assert [re.search(r'value="(\d+)"', one)[1] for one in ticked if "branch_ids" in one] == [str(spa.other_branch)]
+
+    login(manager, "reception")
+    assert "Ten and two" not in manager.get(f"/customers/{spa.customer}/treatments").text
+    sale = {"idempotency_key": uuid.uuid4(), "plan_id": plan}
+    assert manager.post(f"/customers/{spa.customer}/treatments", data=sale).status_code == 422
+    login(manager, "reception7")
+    assert "Ten and two" in manager.get(f"/customers/{spa.customer}/treatments").text
+    assert manager.post(f"/customers/{spa.customer}/treatments", data=sale).status_code == 303
+    assert "only in Spa Q7" in manager.get(f"/customers/{spa.customer}/treatments").text
+
+    login(manager, "reception")
+    draft = {"customer_id": spa.customer, "items-0-service_id": spa.facial}
+    form = manager.get("/bookings/new", query_string=draft).text
+    assert "is only good in Spa Q7." in form
+    assert "Card #" in form
+
+
+def test_a_package_for_a_branch_that_is_none_is_refused(manager, spa):
+    answer = post(manager, "/plans", **package(spa, branch_ids=[4711]))
+    assert answer.status_code == 422
+    assert 'id="branch_ids-error"' in answer.text

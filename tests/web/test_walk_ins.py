@@ -1,5 +1,6 @@
 """The walk-in form: what it answers, what it asks, and that a refusal stores nothing."""
 
+import datetime as dt
 import json
 import re
 import uuid
@@ -168,3 +169,56 @@ def test_the_calendar_leads_to_it_and_its_address_opens_it(desk, client, spa):
     assert 'hx-get="/walk-ins/new?"' in page.text
     login(client, "therapist")
     assert "/walk-ins/new" not in client.get("/calendar").text
+
+
+def card_on(answer):
+    """What the form says of the card: the one that is chosen, those that can be, and the words beside it."""
+    select_ = re.search(r'<select[^>]* name="treatment_id".*?</select>', answer.text, re.S)
+    options = re.findall(r'<option( selected)? value="(\d*)"', select_[0]) if select_ else []
+    return next((value for selected, value in options if selected), None), [value for _, value in options]
+
+
+def test_the_card_is_proposed_before_they_are_taken_in(desk, spa):
+    mai = make_customer("Lê Thị Mai", PHONE)
+    later = make_card(mai, spa.facial, branch_id=spa.branch, sessions=4)
+    today = local_at(spa.branch, "10:07").astimezone().date()
+    sooner = make_card(mai, None, branch_id=spa.branch, sessions=1, expiry_date=today + dt.timedelta(days=9))
+    make_card(mai, spa.massage, branch_id=spa.branch)
+    asked = {"phone": "0987654321", "service_id": spa.facial}
+
+    answer = desk.get("/walk-ins/customer", query_string=asked, headers=HTMX)
+    assert card_on(answer) == (str(sooner), ["", str(sooner), str(later)])
+    assert "After this visit 0 left" in text_of(answer)
+    assert f"This is the last session of card #{sooner}." in text_of(answer)
+    assert 'id="walk-in-known"' in answer.text
+
+    key = f"{mai}:{spa.facial}"
+    other = desk.get("/walk-ins/customer", query_string={**asked, "card_for": key, "treatment_id": later}, headers=HTMX)
+    assert card_on(other)[0] == str(later)
+    assert "After this visit 3 left" in text_of(other)
+    other = desk.get("/walk-ins/customer", query_string={**asked, "full_name": "Hoa"}, headers=HTMX)
+    assert card_on(other) == (None, [])
+
+    assert post(desk, "/walk-ins", **asked, card_for=key, treatment_id=later).status_code == 303
+    assert post(desk, "/walk-ins", **asked, card_for=key, treatment_id="").status_code == 303
+    with time_machine.travel(local_at(spa.branch, "13:07"), tick=False):
+        # Chosen for another service: the screen never saw this one.
+        assert post(desk, "/walk-ins", **asked, card_for=f"{mai}:{spa.massage}", treatment_id="").status_code == 303
+    paid = db.session.execute(select(BookingItem.treatment_id).order_by(BookingItem.id)).scalars().all()
+    assert paid == [later, None, sooner]
+
+
+def test_a_card_that_cannot_pay_is_named_before_they_are_taken_in(desk, spa):
+    mai = make_customer("Lê Thị Mai", PHONE)
+    today = local_at(spa.branch, "10:07").astimezone().date()
+    gone = make_card(mai, spa.facial, branch_id=spa.branch, expiry_date=today - dt.timedelta(days=1))
+    asked = {"customer_id": mai, "service_id": spa.facial}
+    answer = desk.get("/walk-ins/customer", query_string=asked, headers=HTMX)
+    assert f"Card #{gone} is valid to" in text_of(answer)
+    assert "before this visit" in text_of(answer)
+    assert 'id="walk-in-known"' not in answer.text
+
+    with nothing_stored():
+        answer = post(desk, "/walk-ins", **asked, card_for=f"{mai}:{spa.facial}", treatment_id=gone)
+    assert answer.status_code == 422
+    assert "before this visit" in error_at(answer, "treatment_id")

@@ -3,6 +3,8 @@
 from typing import Any
 
 from sqlalchemy import Select, case, func, or_, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import aliased
 
 from spa_app.errors import N_
 from spa_app.models import (
@@ -36,6 +38,12 @@ _FREE = (
     - CustomerTreatment.used_sessions
     - CustomerTreatment.held_sessions
     - CustomerTreatment.expired_sessions
+)
+_anywhere = aliased(Branch)
+_GOOD_IN = (
+    select(func.array_to_string(func.array_agg(aggregate_order_by(_anywhere.code, _anywhere.code)), "; "))
+    .where(_anywhere.id == func.any(CustomerTreatment.branch_ids))
+    .scalar_subquery()
 )
 _OWED = CustomerTreatment.deferred_amount - CustomerTreatment.recognised_amount - CustomerTreatment.expired_amount
 _SHARED_WITH = (
@@ -132,6 +140,7 @@ CARDS = Table(
         Column("phone", Customer.phone, CUSTOMER_PHONE),
         Column("branch", Branch.code, BRANCH),
         Column("service", func.coalesce(Service.name, "*"), N_("The service that it is good for; *: any service")),
+        Column("good_in", _GOOD_IN, N_("The branches in which it is good, where that is not all of them")),
         Column("service_id", CustomerTreatment.service_id, N_("The number of that service")),
         Column("plan", Plan.name, N_("The package that it came with")),
         Column("plan_id", CustomerTreatment.plan_id, N_("The number of that package")),

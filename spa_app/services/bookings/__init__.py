@@ -20,7 +20,7 @@ from spa_app.services.bookings.progress import arrive, complete, confirm, lines_
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
 from spa_app.services.bookings.substitution import Mark, Substitution, apply_substitutes
-from spa_app.services.bookings.walk_in import take_walk_in
+from spa_app.services.bookings.walk_in import list_meant, take_walk_in
 
 __all__ = [
     "AffectedList",
@@ -53,6 +53,7 @@ __all__ = [
     "find_party_slots",
     "hold_place",
     "lines_to_pay",
+    "list_meant",
     "mark_no_show",
     "move",
     "move_party",

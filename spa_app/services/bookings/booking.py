@@ -110,6 +110,7 @@ def enter_visit(
                 cards.get(item.treatment_id),
                 customer_id=booking.customer_id,
                 service_id=item.service_id,
+                branch_id=branch.id,
                 visit_on=visit_on,
                 field=f"{need.field}treatment_id",
             )

@@ -89,7 +89,7 @@ def _items(entry: WaitlistEntry, staff_id: int | None, visit_on: dt.date) -> lis
     service_ids = waitlist.list_service_ids(entry.id)
     if not skills.intersection(service_ids):
         skills.update(service_ids)  # not able to: booking says so
-    cards = list_card_choices(entry.customer_id)
+    cards = list_card_choices(entry.customer_id, branch_id=entry.branch_id)
     taken: Counter[int] = Counter()
     items = []
     for service_id in service_ids:

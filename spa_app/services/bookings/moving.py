@@ -115,6 +115,7 @@ def settle_move(
             card,
             customer_id=booking.customer_id,
             service_id=item.service_id,
+            branch_id=branch.id,
             visit_on=visit_on,
             field="starts_at",
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select
 
 from spa_app import clock
-from spa_app.errors import N_, InvalidError
+from spa_app.errors import N_, DomainError, InvalidError, NotFoundError
 from spa_app.extensions import db
 from spa_app.models import Booking, Branch, Customer, Party
 from spa_app.services import holds, treatments
@@ -30,6 +30,7 @@ from spa_app.services.bookings.moving import (
     settle_move,
     times_and_staff,
 )
+from spa_app.services.bookings.paying import Settlement
 from spa_app.services.bookings.visit import list_items, lock_booking, require_status, require_version
 from spa_app.services.scheduling import Slot
 from spa_app.services.scheduling_facts import Absence
@@ -256,12 +257,46 @@ def start_party(booking_id: int, *, actor: Actor) -> int:
     return _for_all(booking_id, ("confirmed",), lambda one: progress.start(one.id, actor=actor), actor=actor)
 
 
-def complete_party(booking_id: int, *, actor: Actor) -> int:
+def complete_party(
+    booking_id: int,
+    *,
+    actor: Actor,
+    settlements: Mapping[int, Settlement] | None = None,
+    versions: Mapping[int, int] | None = None,
+    reason: str = "",
+) -> int:
     """Complete all visits of the party that are in progress, all or none: an invoice for each who pays.
 
-    Raises what :func:`complete` raises.
+    ``settlements``, by item id, and ``reason`` are as in :func:`complete`, for the visits as the desk saw them in
+    ``versions``, by visit. Raises what :func:`complete` raises, from the second guest on at ``guests-<n>-…``, where the
+    guests stand in the order of their visits' ids.
     """
-    return _for_all(booking_id, ("in_progress",), lambda one: progress.complete(one.id, actor=actor), actor=actor)
+    asked = dict(settlements or {})
+    with atomic():
+        party = lock_party(booking_id, actor=actor)
+        items = {one.id: [item.id for item in list_items(one.id)] for one in party}
+        if not asked.keys() <= {item_id for some in items.values() for item_id in some}:
+            raise NotFoundError("item_unknown", N_("This service is no longer part of the visit."))
+        others = [one.target_id for one in asked.values() if one.how == "card" and one.target_id]
+        if others:
+            for customer_id in sorted(one.customer_id for one in party):
+                holds.end_lapsed_of(customer_id)
+
+        def complete(one: Booking) -> None:
+            try:
+                progress.complete(
+                    one.id,
+                    settlements={item_id: asked[item_id] for item_id in items[one.id] if item_id in asked},
+                    version=(versions or {}).get(one.id),
+                    reason=reason,
+                    actor=actor,
+                )
+            except DomainError as error:
+                if error.field:
+                    error.field = f"{guest_prefix(party.index(one))}{error.field}"
+                raise
+
+        return _for_all(booking_id, ("in_progress",), complete, actor=actor, other_cards=others)
 
 
 def lock_party(booking_id: int, *, actor: Actor) -> list[Booking]:
@@ -276,13 +311,23 @@ def lock_party(booking_id: int, *, actor: Actor) -> list[Booking]:
     return [lock_booking(one, actor=actor) for one in ids.scalars().all() or [booking_id]]
 
 
-def _for_all(booking_id: int, statuses: Sequence[str], act: Callable[[Booking], object], *, actor: Actor) -> int:
-    """Do the same with a visit, whatever its status, and with those of its party whose status is one of these."""
+def _for_all(
+    booking_id: int,
+    statuses: Sequence[str],
+    act: Callable[[Booking], object],
+    *,
+    actor: Actor,
+    other_cards: Sequence[int] = (),
+) -> int:
+    """Do the same with a visit, whatever its status, and with those of its party whose status is one of these.
+
+    ``other_cards`` are locked with those of the visits.
+    """
     with atomic():
         party = lock_party(booking_id, actor=actor)
         reached = [one for one in party if one.id == booking_id or one.status in statuses]
         cards = [item.treatment_id for one in reached for item in list_items(one.id) if item.treatment_id]
-        treatments.lock_cards(cards)
+        treatments.lock_cards([*cards, *other_cards])
         for one in reached:
             act(one)
         return booking_id

@@ -42,6 +42,7 @@ def pay_by(booking: Booking, item: BookingItem, treatment_id: int | None, *, bra
             cards.get(treatment_id),
             customer_id=booking.customer_id,
             service_id=item.service_id,
+            branch_id=branch.id,
             visit_on=clock.local_date(item.starts_at, branch.timezone),
             field="treatment_id",
         )

@@ -97,6 +97,7 @@ def complete(
                     card,
                     customer_id=booking.customer_id,
                     service_id=item.service_id,
+                    branch_id=branch.id,
                     visit_on=clock.local_date(item.starts_at, branch.timezone),
                     field=payment_field(item),
                     kind=ConflictError,

@@ -133,7 +133,12 @@ def undo_cancel(booking_id: int, *, actor: Actor) -> int:
                 continue
             field = f"items-{item.position - 1}-treatment_id"
             treatments.check_usable(
-                card, customer_id=booking.customer_id, service_id=item.service_id, visit_on=visit_on, field=field
+                card,
+                customer_id=booking.customer_id,
+                service_id=item.service_id,
+                branch_id=branch.id,
+                visit_on=visit_on,
+                field=field,
             )
             treatments.hold_session(card, item_id=item.id, customer_id=booking.customer_id, actor=actor, field=field)
         billing.withdraw_visit_invoice(booking.id, branch=branch, reason="undo", actor=actor)

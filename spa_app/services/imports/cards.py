@@ -32,13 +32,20 @@ class ImportedCard:
     expiry_date: dt.date | None  # None: it begins with the first visit, and is valid for days or months from there
     validity_days: int | None
     validity_months: int | None
+    branch_ids: list[int] | None  # None: good in every branch
     identity: tuple[str, ...]
 
 
 class CardReader:
-    """Reads the cards of one file. Amounts are in ``currency``; ``today`` is the branch's date."""
+    """Reads the cards of one file.
 
-    def __init__(self, services: list[Service], *, today: dt.date, currency: str, locale: str) -> None:
+    Amounts are in ``currency``; ``today`` is the branch's date; ``branches`` are the ids by code.
+    """
+
+    def __init__(
+        self, services: list[Service], branches: Mapping[str, int], *, today: dt.date, currency: str, locale: str
+    ) -> None:
+        self._branches = branches
         self._today = today
         self._currency = currency
         self._locale = locale
@@ -70,6 +77,7 @@ class CardReader:
         expiry = _collect(errors, lambda: parse_date(cells.get("expiry", ""), "expiry"))
         days = read(parse_validity, "validity_days", str(NO_EXPIRY_DAYS))
         months = None if days else read(parse_validity, "validity_months", str(NO_EXPIRY_MONTHS))
+        branch_ids = _collect(errors, lambda: self._find_branches(cells))
         service = None if _is_any(cells) else _collect(errors, lambda: self._find_service(cells))
         counts = None if errors else _collect(errors, lambda: _agree(total, used, left))
         amounts = None if counts is None else _collect(errors, lambda: _amounts(counts, service, value, owed, net))
@@ -89,6 +97,7 @@ class CardReader:
             expiry_date=expiry if expiry or days or months else self._today + dt.timedelta(days=NO_EXPIRY_DAYS),
             validity_days=days,
             validity_months=months,
+            branch_ids=branch_ids,
             has_code=bool(code),
             identity=(fold(cells["service"]), *sold),
         )
@@ -112,6 +121,16 @@ class CardReader:
                 left=card.sessions,
             )
         return None
+
+    def _find_branches(self, cells: Mapping[str, str]) -> list[int] | None:
+        """The branches that the row limits its card to, by their codes."""
+        codes = [code.strip().upper() for code in cells.get("good_in", "").split(";") if code.strip()]
+        for code in codes:
+            if code not in self._branches:
+                raise InvalidError(
+                    "branch_unknown", N_("There is no branch “%(name)s”."), field="good_in", name=code[:20]
+                )
+        return sorted({self._branches[code] for code in codes}) or None
 
     def _find_service(self, cells: Mapping[str, str]) -> Service:
         name = cells.get("service", "")

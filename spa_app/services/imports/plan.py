@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from spa_app.errors import N_, InvalidError
 from spa_app.extensions import db
-from spa_app.models import Customer, CustomerTreatment, Service
+from spa_app.models import Branch, Customer, CustomerTreatment, Service
 from spa_app.services import phones
 from spa_app.services.customers import clean_details
 from spa_app.services.imports.cards import CardReader, ImportedCard
@@ -108,9 +108,10 @@ class _Parsed:
 
 
 def plan_import(table: Table, *, today: dt.date, currency: str, locale: str) -> ImportPlan:
-    """Decide about every row. Reads what is there in four statements, whatever the number of rows; stores nothing."""
+    """Decide about every row. Reads what is there in five statements, whatever the number of rows; stores nothing."""
     services = list(db.session.scalars(select(Service).order_by(Service.id)))
-    reader = CardReader(services, today=today, currency=currency, locale=locale)
+    branches = {branch.code: branch.id for branch in db.session.scalars(select(Branch))}
+    reader = CardReader(services, branches, today=today, currency=currency, locale=locale)
     return _Planner([_parse(row, reader) for row in table.rows], reader).plan
 
 

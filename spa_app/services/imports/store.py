@@ -117,6 +117,7 @@ def _store_cards(cards: list[PlannedCard], branch: Branch, actor: Actor) -> None
             expiry_date=card.expiry_date,
             validity_days=card.validity_days,
             validity_months=card.validity_months,
+            branch_ids=card.branch_ids,
             actor=actor,
             import_ref=planned.import_ref,
             reason=f"Imported: {card.sessions} of {card.total_sessions} sessions left",

@@ -55,6 +55,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "validity_days": ("validity days",),
     "validity_months": ("validity months",),
+    "good_in": ("good in", "chi dung tai", "dung tai chi nhanh"),
     "owed": ("owed amount", "owed without vat", "con no chua thue"),
     "net": ("net value", "value without vat", "gia tri chua thue"),
     "expiry": (

@@ -113,7 +113,7 @@ def transfer_sessions(
 
 
 def _twin(card: CustomerTreatment, customer_id: int) -> CustomerTreatment:
-    """An empty card of the same kind, price lot and validity for another customer."""
+    """An empty card of the same kind, price lot, branches and validity for another customer."""
     waits = card.expiry_date is None
     twin = CustomerTreatment(
         customer_id=customer_id,
@@ -129,6 +129,7 @@ def _twin(card: CustomerTreatment, customer_id: int) -> CustomerTreatment:
         deferred_amount=0,
         recognised_amount=0,
         expired_amount=0,
+        branch_ids=card.branch_ids,
         expiry_date=card.expiry_date,
         # A validity that has begun goes on, and does not begin anew with the other customer's first visit.
         validity_days=card.validity_days if waits else None,

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, Word, WrongStateError
 from spa_app.extensions import db
-from spa_app.models import Branch, CustomerTreatment, Service, TreatmentShare, derive_status
+from spa_app.models import Branch, CustomerTreatment, PlanBranch, Service, TreatmentShare, derive_status
 from spa_app.money import split
 from spa_app.services import audit
 from spa_app.services.actor import Actor
@@ -68,6 +68,7 @@ def open_card(
     actor: Actor,
     validity_days: int | None = None,
     validity_months: int | None = None,
+    branch_ids: list[int] | None = None,
     plan_id: int | None = None,
     invoice_line_id: int | None = None,
     import_ref: str | None = None,
@@ -79,7 +80,8 @@ def open_card(
 
     One without an ``expiry_date`` is valid for so many days or months from its first visit on. Of a card brought in
     from elsewhere, ``used_sessions`` were punched there: they are in its history without a visit, and what they were
-    worth (``used_amount`` of ``deferred_amount``) is neither owed nor posted here.
+    worth (``used_amount`` of ``deferred_amount``) is neither owed nor posted here. One of a plan keeps the branches
+    that this is limited to (else ``branch_ids``); raises :class:`InvalidError` where ``branch`` is none of them.
     """
     card = CustomerTreatment(
         customer_id=customer_id,
@@ -98,6 +100,7 @@ def open_card(
         expiry_date=expiry_date,
         validity_days=validity_days,
         validity_months=validity_months,
+        branch_ids=_branches_of_plan(plan_id, branch) if plan_id else branch_ids,
         status="active",
     )
     db.session.add(card)
@@ -107,6 +110,24 @@ def open_card(
         punches = [Entry("punch", -1, value) for value in split(used_amount, [1] * used_sessions)]
         append_entries(card, punches, actor=actor, reason=USED_BEFORE)
     return card.id
+
+
+def _branches_of_plan(plan_id: int, branch: Branch) -> list[int] | None:
+    query = select(PlanBranch.branch_id).where(PlanBranch.plan_id == plan_id).order_by(PlanBranch.branch_id)
+    limited = list(db.session.execute(query).scalars())
+    if limited and branch.id not in limited:
+        raise InvalidError(
+            "plan_elsewhere",
+            N_("This package is only sold in %(branches)s."),
+            field="plan_id",
+            branches=_branch_names(limited),
+        )
+    return limited or None
+
+
+def _branch_names(branch_ids: Iterable[int]) -> str:
+    query = select(Branch.name).where(Branch.id.in_(branch_ids)).order_by(Branch.name)
+    return ", ".join(db.session.execute(query).scalars())
 
 
 def find_share(card: CustomerTreatment, customer_id: int) -> TreatmentShare | None:
@@ -131,11 +152,12 @@ def check_usable(
     *,
     customer_id: int,
     service_id: int,
+    branch_id: int,
     visit_on: dt.date,
     field: str,
     kind: type[InvalidError | ConflictError] = InvalidError,
 ) -> CustomerTreatment:
-    """The card, if it can give a session to this customer's visit on the local date ``visit_on``.
+    """The card, if it can give a session to this customer's visit to the branch on its local date ``visit_on``.
 
     Raises ``kind`` at ``field``, with one message and ways out for each rule (1-product, *Bookings*): a conflict where
     the card was right when the visit was booked.
@@ -168,6 +190,15 @@ def check_usable(
             ways_out=ways_out,
             card=label(card),
             service=wanted,
+        )
+    if card.branch_ids is not None and not card.is_good_in(branch_id):
+        raise kind(
+            "card_wrong_branch",
+            N_("Card %(card)s is only good in %(branches)s."),
+            field=field,
+            ways_out=ways_out,
+            card=label(card),
+            branches=_branch_names(card.branch_ids),
         )
     refuse_stopped(card, field=field, kind=kind)
     if card.expiry_date is not None and card.expiry_date < visit_on:

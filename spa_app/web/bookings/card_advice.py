@@ -34,13 +34,16 @@ def advise(chosen: CardChoice | None, left: int, *, visits: int = 1) -> Advice:
 
 
 def warn_of_unfit(cards: Sequence[CardChoice], *, service_id: int | None, visit_on: dt.date) -> Advice:
-    """Why cards that cover the service cannot pay for it on that local date: frozen, or valid not so long."""
+    """Why cards that cover the service cannot pay for it: good elsewhere, frozen, or not valid on that local date."""
     warnings: list[tuple[str, Way | None]] = []
     for card in cards:
         if not card.covers(service_id):
             continue
         params = {"treatment_id": card.id, "branch_id": card.branch_id}
-        if card.frozen_on is not None:
+        if card.elsewhere is not None:
+            text = _("Card #%(id)s is only good in %(branches)s.", id=card.id, branches=", ".join(card.elsewhere))
+            warnings.append((text, None))
+        elif card.frozen_on is not None:
             text = _("Card #%(id)s is frozen and cannot be used.", id=card.id)
             warnings.append((text, way_of(WayOut("unfreeze_card", N_("Unfreeze the card"), params))))
         elif card.expiry_date is not None and card.expiry_date < visit_on:

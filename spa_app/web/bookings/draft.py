@@ -81,7 +81,7 @@ def _card_key(form: GuestForm, item: ItemForm) -> str:
     return f"{form.customer_id.data or ''}:{item.service_id.data or ''}"
 
 
-def settle_cards(form: BookingForm, *, redo: bool) -> list[list[Advice]]:
+def settle_cards(form: BookingForm, branch_id: int, *, redo: bool) -> list[list[Advice]]:
     """Choose a card for each service whose customer or service changed after the screen last did so, guest by guest.
 
     Returns what the desk should know of each.
@@ -91,11 +91,11 @@ def settle_cards(form: BookingForm, *, redo: bool) -> list[list[Advice]]:
     """
     starts_at = form.starts_at.data or clock.now()
     visit_on = clock.local_date(starts_at, local_timezone())
-    return [_settle_guest(guest, visit_on, redo=redo) for _prefix, guest in form.everybody]
+    return [_settle_guest(guest, branch_id, visit_on, redo=redo) for _prefix, guest in form.everybody]
 
 
-def _settle_guest(form: GuestForm, visit_on: dt.date, *, redo: bool) -> list[Advice]:
-    cards = list_card_choices(form.customer_id.data) if form.customer_id.data else ()
+def _settle_guest(form: GuestForm, branch_id: int, visit_on: dt.date, *, redo: bool) -> list[Advice]:
+    cards = list_card_choices(form.customer_id.data, branch_id=branch_id) if form.customer_id.data else ()
     taken: Counter[int] = Counter()
     advice: list[Advice] = []
     for entry in form.items:
@@ -167,7 +167,7 @@ def prepare(
         _propose_service(form, choices, minutes)
     form.branch_id.data = branch_id
     customers = [_offer(guest, choices, redo=redo) for _prefix, guest in form.everybody]
-    advice = settle_cards(form, redo=redo)
+    advice = settle_cards(form, branch_id, redo=redo)
     guests = [
         GuestDraft(prefix, guest, customer, known, (found or {}).get(prefix))
         for (prefix, guest), customer, known in zip(form.everybody, customers, advice, strict=True)

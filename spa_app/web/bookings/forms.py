@@ -1,6 +1,7 @@
 """The forms of a visit, with the field names of 3-contract, *Pages and actions*."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import gettext
@@ -205,7 +206,18 @@ class SeenField(HiddenField):
         self.data = {int(pair[1]): int(pair[2]) for pair in pairs if pair}
 
     def _value(self) -> str:
-        return " ".join(f"{one}.{version}" for one, version in (self.data or {}).items())
+        return say_seen(self.data or {})
+
+
+def say_seen(versions: Mapping[int, int]) -> str:
+    """Versions by visit, as :class:`SeenField` reads them."""
+    return " ".join(f"{one}.{version}" for one, version in versions.items())
+
+
+class SeenForm(Form):
+    """What the sender of a form that is a button has seen of the visits of a party."""
+
+    seen = SeenField()
 
 
 class ItemForm(Form):
@@ -350,8 +362,9 @@ class PaymentForm(VersionForm):
 
 
 class ItemEditForm(PaymentForm):
-    """One service of a visit, changed or added."""
+    """One service of a visit, changed or added. ``card_for`` tells for which service the screen chose the card."""
 
+    card_for = HiddenField(id="item-card_for")
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))], id="item-service_id")
     staff_id = IdField(_l("Therapist"), [Optional()], id="item-staff_id")
     resource_id = IdField(_l("Room"), [Optional()], id="item-resource_id")

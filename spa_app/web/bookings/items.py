@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -14,7 +14,7 @@ from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.bookings import bp
 from spa_app.web.bookings.forms import ItemEditForm, PaymentForm, VersionForm
-from spa_app.web.bookings.item_edit import ItemEdit, edit_as_it_is, prepare_edit
+from spa_app.web.bookings.item_edit import ItemEdit, edit_as_it_is, prepare_edit, settle_card
 from spa_app.web.bookings.place import see_other, swap
 from spa_app.web.bookings.refusals import explain
 from spa_app.web.bookings.routes import answer_visit, require_visit
@@ -33,10 +33,10 @@ DONE = {
 @bp.get("/bookings/<int:booking_id>/items")
 @roles(*DESK)
 def new_item(booking_id: int) -> ResponseReturnValue:
-    """The visit, with the form for one more service open."""
+    """The visit, with the form for one more service open, begun with the fields of :func:`add_item`."""
     visit = require_visit(booking_id)
-    edit = prepare_edit(visit, ItemEditForm(formdata=None)) if visit.can_edit_items else None
-    return answer_visit(visit, edit=edit)
+    form = ItemEditForm(formdata=request.args or None)
+    return answer_visit(visit, edit=prepare_edit(visit, form, redo=True) if visit.can_edit_items else None)
 
 
 @bp.post("/bookings/<int:booking_id>/items")
@@ -45,6 +45,7 @@ def add_item(booking_id: int) -> ResponseReturnValue:
     """Add a service: ``service_id``, ``staff_id``, ``resource_id``, ``treatment_id``, ``minutes``, ``version``."""
     visit = require_visit(booking_id)
     form = ItemEditForm()
+    settle_card(visit, form)
     return _act(
         visit,
         "add",
@@ -63,9 +64,15 @@ def add_item(booking_id: int) -> ResponseReturnValue:
 @bp.get("/bookings/<int:booking_id>/items/<int:item_id>")
 @roles(*DESK)
 def edit_item(booking_id: int, item_id: int) -> ResponseReturnValue:
-    """The visit, with the form for one of its services open: all of it, or how it is paid once it has begun."""
+    """The visit, with the form for one of its services open: all of it, or how it is paid once it has begun.
+
+    With a ``service_id`` it is as typed so far: the fields of :func:`change_item`.
+    """
     visit = require_visit(booking_id)
     item = _require_item(visit, item_id)
+    if visit.can_edit_items and "service_id" in request.args:
+        form = ItemEditForm(formdata=request.args)
+        return answer_visit(visit, edit=prepare_edit(visit, form, item, redo=True))
     return answer_visit(visit, edit=edit_as_it_is(visit, item) if visit.can_change_payment else None)
 
 
@@ -74,7 +81,9 @@ def edit_item(booking_id: int, item_id: int) -> ResponseReturnValue:
 def change_item(booking_id: int, item_id: int) -> ResponseReturnValue:
     """Change a service to the same fields as :func:`add_item` has."""
     visit = require_visit(booking_id)
+    item = _require_item(visit, item_id)
     form = ItemEditForm()
+    settle_card(visit, form, item)
     return _act(
         visit,
         "change",
@@ -88,7 +97,7 @@ def change_item(booking_id: int, item_id: int) -> ResponseReturnValue:
             actor=current_actor(),
         ),
         form=form,
-        item=_require_item(visit, item_id),
+        item=item,
     )
 
 

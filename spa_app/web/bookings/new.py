@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 from spa_app import clock
 from spa_app.errors import ConflictError, DomainError, InvalidError
 from spa_app.queries.bookings import Visit, get_customer_name
+from spa_app.queries.customers import find_survivor
 from spa_app.queries.users import BranchRef
 from spa_app.services import bookings, customers
 from spa_app.services.availability import Span
@@ -55,6 +56,8 @@ def new() -> ResponseReturnValue:
     )
     branch = branch_of(values)
     form = BookingForm(formdata=numbered_anew(values)) if values else BookingForm(formdata=None)
+    if form.customer_id.data and (survivor_id := find_survivor(form.customer_id.data)):
+        form.customer_id.data = survivor_id  # an old link still leads to somebody
     malformed = form.show_unreadable()
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
@@ -146,7 +149,7 @@ def create() -> ResponseReturnValue:
     branch = branch_of(request.form)
     form = BookingForm(formdata=numbered_anew(request.form))
     if has_stale_card(form):
-        settle_cards(form, redo=False)
+        settle_cards(form, branch.id, redo=False)
     if not form.validate():
         return _render(prepare(form, branch.id, redo=False), 422)
     try:

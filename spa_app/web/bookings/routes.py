@@ -21,7 +21,13 @@ from spa_app.web.bookings.forms import CancelForm, MoveForm, NoShowForm
 from spa_app.web.bookings.item_edit import ItemEdit
 from spa_app.web.bookings.place import affected_url, beside, calendar_url, in_panel, see_other, swap
 from spa_app.web.bookings.refusals import Refusal, explain
-from spa_app.web.bookings.settling import offer_settlements, posted_settlements, posted_version, tell_sold
+from spa_app.web.bookings.settling import (
+    offer_settlements,
+    posted_settlements,
+    posted_version,
+    posted_versions,
+    tell_sold,
+)
 from spa_app.web.bookings.way_back import way_back
 from spa_app.web.htmx import is_partial, refresh, render, toast
 from spa_app.web.navigation import DESK, EVERYONE
@@ -97,13 +103,21 @@ def start(booking_id: int) -> ResponseReturnValue:
 def complete(booking_id: int) -> ResponseReturnValue:
     """Complete: punch, recognise, invoice; with ``together``, all of the party, or none.
 
-    Where a card can no longer pay, ``pay-<item_id>`` says how its service is settled, in the visit of ``version``.
+    Where a card can no longer pay, ``pay-<item_id>`` says how its service is settled, in the visit of ``version``, or
+    in the visits of the party as they were ``seen``.
     """
+    reason = _("To complete visit #%(id)s", id=booking_id)
     if request.form.get("together"):
         return _act(
             booking_id,
             "complete",
-            lambda: bookings.complete_party(booking_id, actor=current_actor()),
+            lambda: bookings.complete_party(
+                booking_id,
+                settlements=posted_settlements(),
+                versions=posted_versions(),
+                reason=reason,
+                actor=current_actor(),
+            ),
             together=True,
         )
     return _act(
@@ -113,7 +127,7 @@ def complete(booking_id: int) -> ResponseReturnValue:
             booking_id,
             settlements=posted_settlements(),
             version=posted_version(),
-            reason=_("To complete visit #%(id)s", id=booking_id),
+            reason=reason,
             actor=current_actor(),
         ),
     )
@@ -303,9 +317,8 @@ def _act(
     except NotFoundError:
         raise
     except DomainError as error:
-        return _refuse(
-            booking_id, error, move_form, cancel_form, no_show_form, completes=action == "complete" and not together
-        )
+        completes = action == "complete"
+        return _refuse(booking_id, error, move_form, cancel_form, no_show_form, completes=completes, together=together)
     # The next page of a plain client reads the visit anew; only these words need something of it.
     told = ("arrive", "move", "cancel", "no-show")
     visit = require_visit(booking_id) if is_partial() or action in told else None
@@ -314,8 +327,8 @@ def _act(
         toast(_(DONE_FOR_ALL[action]))
     else:
         _tell(booking_id, action, visit, before)
-        if action == "complete":
-            tell_sold(booking_id)
+    if action == "complete":
+        tell_sold(booking_id)
     if visit is None or not is_partial():
         return see_other(url_for("bookings.show", booking_id=booking_id))
     refresh("bookings-changed")
@@ -330,12 +343,13 @@ def _refuse(
     no_show_form: NoShowForm | None,
     *,
     completes: bool,
+    together: bool,
 ) -> ResponseReturnValue:
     """The fresh truth, with what was refused and why; a form that the visit's state still allows stays as typed."""
     visit = require_visit(booking_id)
     refusal = explain(error, starts_at=move_form.starts_at.data if move_form else visit.starts_at)
-    if completes and visit.status == "in_progress":
-        refusal = offer_settlements(refusal, visit, error)
+    if completes:
+        refusal = offer_settlements(refusal, visit, error, together=together)
     keeps = error.code not in ("changed_meanwhile", "wrong_status", "visit_over")
     move_form = move_form if keeps and "move" in visit.actions else None
     cancel_form = cancel_form if keeps and "cancel" in visit.actions else None

@@ -74,7 +74,7 @@ def new() -> ResponseReturnValue:
             field.data = field.default
     if form.starts_at.data is None and "starts_at" not in values:
         form.starts_at.change(next_quarter(clock.now()))
-    _choose_card(form)
+    _choose_card(form, branch.id)
     return _render(form, branch, 422 if any(field.errors for field in form) else 200)
 
 
@@ -96,7 +96,7 @@ def create() -> ResponseReturnValue:
     branch = branch_of(values)
     form = SeriesForm(formdata=values)
     if preview or form.card_for.data:
-        _choose_card(form)
+        _choose_card(form, branch.id)
     valid = form.validate()
     if form.customer_id.data is None or get_visit_customer(form.customer_id.data) is None:
         form.customer_id.data = None
@@ -143,13 +143,13 @@ def _wanted(form: SeriesForm, branch: BranchRef) -> SeriesRequest:
     )
 
 
-def _choose_card(form: SeriesForm) -> None:
+def _choose_card(form: SeriesForm, branch_id: int) -> None:
     """Choose the card anew when customer or service changed after the screen last did so, as the booking form does."""
     key = f"{form.customer_id.data or ''}:{form.service_id.data or ''}"
     if form.card_for.data == key or not form.customer_id.data:
         return
     visit_on = clock.local_date(form.starts_at.data or clock.now(), local_timezone())
-    cards = list_card_choices(form.customer_id.data)
+    cards = list_card_choices(form.customer_id.data, branch_id=branch_id)
     fitting = fitting_cards(cards, service_id=form.service_id.data, visit_on=visit_on, taken=Counter())
     form.treatment_id.data = fitting[0].id if fitting else None
     form.card_for.data = key
@@ -189,8 +189,8 @@ def _render(
     form.resource_id.offer(
         [(one.id, one.name) for one in choices.resources_for(form.service_id.data)], none=_("Any that is free")
     )
-    cards = list_card_choices(customer.id) if customer else ()
-    usable = [card for card in cards if card.frozen_on is None]
+    cards = list_card_choices(customer.id, branch_id=branch.id) if customer else ()
+    usable = [card for card in cards if not card.is_stopped]
     form.treatment_id.offer([(card.id, card_label(card)) for card in usable], none=_("Paid at the desk"))
     if dates:
         # What was taken for a date that the series no longer has is forgotten.

@@ -8,16 +8,18 @@ from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import N_, DomainError, InvalidError, WayOut
-from spa_app.queries.bookings import Visit, VisitItem
+from spa_app.queries.bookings import Visit, VisitItem, get_booking
+from spa_app.queries.parties import list_mates
 from spa_app.queries.treatments import find_plans_for, get_sale_of_visit
 from spa_app.services import treatments
 from spa_app.services.bookings import Settlement
+from spa_app.services.bookings.party import guest_prefix
 from spa_app.web import filters
 from spa_app.web.bookings.draft import card_label
-from spa_app.web.bookings.forms import parse_id
+from spa_app.web.bookings.forms import SeenForm, parse_id, say_seen
 from spa_app.web.bookings.item_edit import cards_for
 from spa_app.web.bookings.place import beside
-from spa_app.web.bookings.refusals import Refusal, item_of
+from spa_app.web.bookings.refusals import Refusal, guest_of, item_of
 from spa_app.web.errors import Way, way_of
 from spa_app.web.htmx import toast
 from spa_app.web.security import current_actor
@@ -42,9 +44,20 @@ def posted_version() -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def offer_settlements(refusal: Refusal, visit: Visit, error: DomainError) -> Refusal:
-    """Put buttons in place of the ways out where a card can no longer pay; each posts all that was chosen so far."""
+def posted_versions() -> dict[int, int]:
+    """The versions of the visits of a party that the sender of the form saw; none where it says nothing readable."""
+    return SeenForm().seen.data or {}
+
+
+def offer_settlements(refusal: Refusal, shown: Visit, error: DomainError, *, together: bool) -> Refusal:
+    """Put buttons in place of the ways out where a card can no longer pay; each posts all that was chosen so far.
+
+    ``shown``: the visit on the screen; ``together``: the party was to be completed, and a guest's card gave out.
+    """
     if not (error.field or "").endswith("-treatment_id"):
+        return refusal
+    visit = _visit_of(error, shown) if together else shown
+    if visit is None or visit.status != "in_progress":
         return refusal
     position = int(item_of(error.field)) + 1
     item = next((one for one in visit.items if one.position == position), None)
@@ -55,10 +68,12 @@ def offer_settlements(refusal: Refusal, visit: Visit, error: DomainError) -> Ref
         for name, value in request.form.items()
         if (field := _FIELD.fullmatch(name)) and field[1] != str(item.id)
     }
-    url = url_for("bookings.complete", booking_id=visit.id)
+    url = url_for("bookings.complete", booking_id=shown.id)
+    seen = {shown.id: shown.version} | {mate.booking_id: mate.version for mate in shown.mates}
+    as_seen = {"together": "y", "seen": say_seen(seen)} if together else {"version": str(visit.version)}
 
     def button(label: str, value: str) -> Way:
-        return Way(label, post=url, fields={**chosen, f"pay-{item.id}": value, "version": str(visit.version)})
+        return Way(label, post=url, fields={**chosen, f"pay-{item.id}": value, **as_seen})
 
     ways: list[Way] = []
     for way in error.ways_out:
@@ -66,18 +81,32 @@ def offer_settlements(refusal: Refusal, visit: Visit, error: DomainError) -> Ref
             ways += buttons
         elif way.action != "choose_card":  # there is no other
             ways.append(way_of(way))
-    lead = _("Nothing was completed yet. Each of these completes the visit:")
+    if together:
+        who = visit.customer.full_name
+        lead = _("It is about %(name)s. Nothing was completed yet. Each of these completes all visits:", name=who)
+    else:
+        lead = _("Nothing was completed yet. Each of these completes the visit:")
     return replace(refusal, ways=tuple(ways), lead=lead if any(way.post for way in ways) else "")
 
 
 def tell_sold(booking_id: int) -> None:
-    """Say that a package which was sold on the way is still to be paid."""
-    for value in request.form.values():
-        if value.startswith("plan-") and (sale := get_sale_of_visit(booking_id)):
+    """Say that a package which was sold on the way, for this visit or for one of its party, is still to be paid."""
+    if not any(value.startswith("plan-") for value in request.form.values()):
+        return
+    mates = list_mates(booking_id) if request.form.get("together") else ()
+    for visit_id in (booking_id, *(mate.booking_id for mate in mates)):
+        if sale := get_sale_of_visit(visit_id):
             url = url_for("invoices.show", invoice_id=sale.id)
             words = _("Sold. Still to pay for the package: %(due)s", due=filters.money(sale.due_amount))
             toast(words, link_url=url, link_attrs=beside(url))
-            return
+
+
+def _visit_of(error: DomainError, shown: Visit) -> Visit | None:
+    """The visit of the guest whom a refusal is about: they stand in the order of their visits' ids."""
+    ids = sorted((shown.id, *(mate.booking_id for mate in shown.mates)))
+    prefixes = {guest_prefix(number): visit_id for number, visit_id in enumerate(ids)}
+    visit_id = prefixes.get(guest_of(error.field))
+    return shown if visit_id == shown.id else get_booking(visit_id, branch_ids=[shown.branch_id]) if visit_id else None
 
 
 def _settles(way: WayOut, visit: Visit, item: VisitItem) -> list[tuple[str, str]]:
@@ -100,7 +129,7 @@ def _settles(way: WayOut, visit: Visit, item: VisitItem) -> list[tuple[str, str]
                     _("Sell %(plan)s for %(price)s and use it", plan=one.name, price=filters.money(one.price_amount)),
                     f"plan-{one.id}",
                 )
-                for one in find_plans_for(item.service_id, PLANS)
+                for one in find_plans_for(item.service_id, PLANS, branch_id=visit.branch_id)
             ]
     return []
 

@@ -1,6 +1,7 @@
 """/walk-ins: phone, name, service; now, with the first free therapist and room."""
 
 import datetime as dt
+from collections import Counter
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -8,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired, Length, Optional
 
 from spa_app import clock
 from spa_app.errors import ConflictError, DomainError, InvalidError, SlotTakenError
-from spa_app.queries.booking_form import get_choices
+from spa_app.queries.booking_form import fitting_cards, get_choices, list_card_choices
 from spa_app.queries.bookings import get_visit_customer
 from spa_app.queries.customers import find_by_phone
 from spa_app.queries.users import BranchRef
@@ -22,6 +23,8 @@ from spa_app.services.scheduling import Slot, find_slots
 from spa_app.services.scheduling_needs import Wish
 from spa_app.web import errors, filters
 from spa_app.web.actions import run_once
+from spa_app.web.bookings.card_advice import Advice, advise, warn_of_unfit
+from spa_app.web.bookings.draft import card_label
 from spa_app.web.bookings.forms import HiddenIdField, IdField, LocalField, UnmarkedField
 from spa_app.web.bookings.new import branch_of
 from spa_app.web.bookings.place import calendar_url, in_panel, push_url, see_other, swap
@@ -35,10 +38,14 @@ from spa_app.web.times import format_local
 
 bp = Blueprint("walk_ins", __name__)
 SLOTS = 5
+LOOKED_UP = "branch_id,customer_id,phone,full_name,shares_phone,service_id,starts_at,card_for,treatment_id"
 
 
 class WalkInForm(Form):
-    """Who has come in, and for what. ``starts_at`` is empty for now; ``customer_id`` is known once the desk chose."""
+    """Who has come in, and for what. ``starts_at`` is empty for now; ``customer_id`` is known once the desk chose.
+
+    ``card_for`` tells for which customer and service the screen chose the card.
+    """
 
     branch_id = HiddenIdField()
     customer_id = HiddenIdField()
@@ -46,6 +53,8 @@ class WalkInForm(Form):
     full_name = UnmarkedField(_l("Name"), [Length(max=200)])
     shares_phone = BooleanField(_l("They share this phone with somebody"))
     service_id = IdField(_l("Service"), [InputRequired(_l("Choose a service."))])
+    card_for = HiddenField()
+    treatment_id = IdField(_l("Paid by"), [Optional()])
     starts_at = LocalField(_l("Begins"), [Optional()])
 
 
@@ -64,11 +73,15 @@ def new() -> ResponseReturnValue:
 @bp.get("/walk-ins/customer")
 @roles(*DESK)
 def customer() -> ResponseReturnValue:
-    """Whose the typed ``phone`` is, with the sessions they have left; a plain client gets the form."""
-    phone = request.args.get("phone", "")[:40]
+    """Whose the typed ``phone`` is, and which of their cards pays for the service; a plain client gets the form."""
     if not is_partial():
-        return redirect(url_for("walk_ins.new", phone=phone))
-    return make_response(render_template("walk_ins/_known.html", known=_known(phone)))
+        return redirect(url_for("walk_ins.new", phone=request.args.get("phone", "")[:40]))
+    branch = branch_of(request.args)
+    form = WalkInForm(formdata=request.args)
+    advice = _settle_card(form, branch, redo=True)
+    known = [] if form.customer_id.data else _known(form.phone.data or "")
+    page = render_template("walk_ins/_found.html", form=form, known=known, advice=advice, look_up=_lookup())
+    return make_response(page)
 
 
 @bp.post("/walk-ins")
@@ -90,6 +103,8 @@ def create() -> ResponseReturnValue:
     form = WalkInForm(formdata=values)
     if not form.validate():
         return _render(form, branch, 422)
+    if form.card_for.data:
+        _settle_card(form, branch, redo=False)
     try:
         booking_id = run_once("walk_in", lambda: _take(form, branch))
     except (InvalidError, ConflictError) as error:
@@ -114,7 +129,58 @@ def _take(form: WalkInForm, branch: BranchRef) -> int:
         phone=form.phone.data,
         shares_phone=form.shares_phone.data,
         starts_at=form.starts_at.data,
+        treatment_id=form.treatment_id.data,
+        choose_card=not form.card_for.data,
     )
+
+
+def _settle_card(form: WalkInForm, branch: BranchRef, *, redo: bool) -> Advice:
+    """Choose the card as the booking form does, unless the screen chose one for this customer and service before.
+
+    Empties ``card_for`` where nobody knows yet who it is: the visit chooses then.
+    """
+    customer_id = _who(form)
+    if customer_id is None or form.service_id.data is None:
+        form.card_for.data = form.treatment_id.data = None
+        form.treatment_id.offer([])
+        return Advice()
+    known = list_card_choices(customer_id, branch_id=branch.id)
+    visit_on = clock.local_date(max(form.starts_at.data or clock.now(), clock.now()), branch.timezone)
+    fitting = fitting_cards(known, service_id=form.service_id.data, visit_on=visit_on, taken=Counter())
+    key = f"{customer_id}:{form.service_id.data}"
+    fits = [card.id for card in fitting]
+    if form.card_for.data != key or (redo and form.treatment_id.data and form.treatment_id.data not in fits):
+        form.treatment_id.data = fits[0] if fits else None
+    form.card_for.data = key
+    form.treatment_id.offer([(card.id, card_label(card)) for card in fitting], none=_("Paid at the desk"))
+    chosen = next((card for card in fitting if card.id == form.treatment_id.data), None)
+    if fitting:
+        return advise(chosen, chosen.free - 1 if chosen else 0)
+    return warn_of_unfit(known, service_id=form.service_id.data, visit_on=visit_on)
+
+
+def _who(form: WalkInForm) -> int | None:
+    """Whose visit it would be, as far as phone and name tell."""
+    if form.customer_id.data:
+        customer_id: int = form.customer_id.data
+        return customer_id
+    if form.shares_phone.data:
+        return None
+    meant = bookings.list_meant(_known(form.phone.data or ""), form.full_name.data or "")
+    return meant[0].id if len(meant) == 1 else None
+
+
+def _lookup() -> dict[str, str]:
+    """The HTMX attributes of what has customer and card looked up anew while the form is filled in."""
+    return {
+        "hx-get": url_for("walk_ins.customer"),
+        "hx-trigger": "change",
+        "hx-target": "#walk-in-card",
+        "hx-swap": "morph:innerHTML",
+        "hx-include": "closest form",
+        "hx-params": LOOKED_UP,
+        "hx-sync": "closest form:replace",
+    }
 
 
 def _refuse(form: WalkInForm, branch: BranchRef, error: DomainError) -> ResponseReturnValue:
@@ -153,6 +219,7 @@ def _render(form: WalkInForm, branch: BranchRef, status: int = 200, **further: A
         ],
         none=_("Choose a service"),
     )
+    advice = _settle_card(form, branch, redo=status == 200)
     waits: dt.datetime | None = form.starts_at.data
     return render(
         "walk_ins/new.html",
@@ -168,6 +235,8 @@ def _render(form: WalkInForm, branch: BranchRef, status: int = 200, **further: A
         close_url=calendar_url(local_today()),
         post=swap(url_for("walk_ins.create")),
         again=swap(url_for("walk_ins.new")),
+        look_up=_lookup(),
+        advice=advice,
         **further,
     )
 

@@ -284,7 +284,7 @@ def viewer(
         "no_show": _("No-show"),
     }
     words = flag_words()
-    allergy, note = _("Allergy"), _("Note")
+    note = _("Note")
 
     def view(block: Block) -> BlockView:
         flags = tuple((flag, words[flag]) for flag in _flags(block, day))
@@ -297,12 +297,10 @@ def viewer(
             block.staff_name,
             *block.resource_names,
             f"{_('Held until %(time)s', time=until)} · {block.held_by}" if until else statuses[block.status],
-            *(word for flag, word in flags if flag not in ("allergy", "note", "party")),
+            *(word for flag, word in flags if flag not in ("note", "party")),
         ]
         if block.with_names:
             said.append(_("With %(names)s", names=block.with_names))
-        if block.allergies:
-            said.append(f"{allergy}: {block.allergies}")
         if block.note:
             said.append(f"{note}: {block.note}")
         return BlockView(
@@ -352,7 +350,7 @@ def _flags(block: Block, day: Day) -> list[str]:
         for flag, holds in (
             ("away", block.item_id in day.without_therapist),
             ("closed", block.item_id in day.without_room),
-            ("allergy", bool(block.allergies)),
+            ("allergy", block.has_allergies),
             ("arrived", block.arrived and block.status in ("pending", "confirmed")),
             (block.payment or "", block.payment in ("unpaid", "partly_paid", "paid")),
             ("first", block.first_visit),

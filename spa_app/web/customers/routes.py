@@ -1,29 +1,31 @@
 """/customers: search, adding one, and each one's page."""
 
 import re
+from typing import Any
 
+from babel.dates import get_month_names
 from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
+from spa_app.papers import format_phone
+from spa_app.queries import birthdays, treatments
 from spa_app.queries import customers as queries
-from spa_app.queries import treatments
 from spa_app.queries.billing import list_due
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
 from spa_app.queries.waitlist import list_of_customer
-from spa_app.services.customer_records import record_access
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.customers.forms import REASONS, RELATIONS, CustomerForm, TagsForm
-from spa_app.web.filters import phone as national
-from spa_app.web.htmx import redirect, render, toast, with_notices
+from spa_app.web.htmx import is_partial, redirect, render, toast, with_notices
 from spa_app.web.navigation import DESK
-from spa_app.web.security import current_actor, local_today, roles, signed_in
+from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in
 from spa_app.web.treatments.forms import SellForm
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
@@ -35,21 +37,34 @@ errors.register_way_out("open_survivor", "customers.show", "customer_id")
 @bp.get("")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
-    """Customers found by ``q``, the newest without one. HTMX gets the list alone; the top bar's, as a short menu."""
+    """Customers found by ``q``, the newest without one. HTMX gets the list alone; the top bar's, as a short menu.
+
+    The page without a ``q`` tells whose birthday is this week, or in the month ``birthdays`` (1 to 12).
+    """
     q = request.args.get("q", "").strip()
     in_top_bar = request.headers.get("HX-Target") == "search-results"
     if in_top_bar and not q:
         return with_notices()
     found = queries.find_customers(q, limit=8 if in_top_bar else 20) if q else queries.list_newest_customers()
-    whole_pane = request.headers.get("HX-Target") == "main"
+    whole_pane = not is_partial() or request.headers.get("HX-Target") == "main"
     return render(
         "customers/index.html",
         "customers/_index.html" if whole_pane else "customers/_results.html",
         title=_("Customers"),
+        **(_birthdays() if whole_pane and not q else {}),
         q=q,
         found=found,
         in_top_bar=in_top_bar,
     )
+
+
+def _birthdays() -> dict[str, Any]:
+    asked = request.args.get("birthdays", "")
+    month = int(asked) if asked in [str(number) for number in range(1, 13)] else None
+    today = local_today()
+    found = birthdays.list_birthdays_in(month, today.year) if month else birthdays.list_birthdays_soon(today)
+    names = get_month_names("wide", "stand-alone", locale=get_locale())
+    return {"birthdays": found, "month": month, "months": dict(names), "most": birthdays.MOST}
 
 
 @bp.get("/new")
@@ -79,11 +94,8 @@ def create() -> ResponseReturnValue:
 @bp.get("/<int:customer_id>")
 @roles(*DESK)
 def show(customer_id: int) -> ResponseReturnValue:
-    """A customer's page. That their allergies were seen is logged."""
-    profile = require_profile(customer_id)
-    if profile.allergies:
-        record_access(customer_id, "allergies", actor=current_actor())
-    return _page(profile)
+    """A customer's page."""
+    return _page(require_profile(customer_id))
 
 
 @bp.post("/<int:customer_id>")
@@ -130,7 +142,7 @@ def _refuse(form: CustomerForm, error: InvalidError | ConflictError) -> int:
 def _as_it_is(profile: CustomerProfile) -> CustomerForm:
     details = {
         "full_name": profile.full_name,
-        "phone": national(profile.phone),
+        "phone": format_phone(profile.phone),
         "email": profile.email,
         "birth_date": profile.birth_date,
         "allergies": profile.allergies,
@@ -157,7 +169,8 @@ def _new_page(form: CustomerForm, status: int = 200) -> ResponseReturnValue:
 def _page(profile: CustomerProfile, form: CustomerForm | None = None, status: int = 200) -> ResponseReturnValue:
     form = form or _as_it_is(profile)
     _offer_therapists(form, profile.preferred_staff)
-    plans = treatments.list_plans_for_sale()
+    branch = current_branch()
+    plans = treatments.list_plans_for_sale(branch.id if branch else None)
     return render(
         "customers/show.html",
         "customers/_show.html",

@@ -1,4 +1,4 @@
-"""/sales, /invoices/<id> with its payments and receipt, and the session slip of a visit."""
+"""/sales, /invoices/<id> with its payments, and the session slip of a visit."""
 
 import datetime as dt
 
@@ -17,6 +17,7 @@ from spa_app.web.bookings.place import calendar_url, in_panel
 from spa_app.web.filters import money
 from spa_app.web.htmx import announce, is_partial, redirect, refresh, render, toast
 from spa_app.web.invoices.forms import METHOD_ICONS, METHODS, PaymentForm, VoidForm, plain_amount, suggest_cash
+from spa_app.web.invoices.paper_forms import papers_context
 from spa_app.web.invoices.transfer_code import offered_transfer
 from spa_app.web.navigation import DESK
 from spa_app.web.security import current_actor, current_branch, local_today, roles, signed_in, use_branch
@@ -72,15 +73,6 @@ def show(invoice_id: int) -> ResponseReturnValue:
     """An invoice, with a form for what is left to pay. In the side panel it is the checkout."""
     enter(invoice_id)
     return _page(invoice_id)
-
-
-@bp.get("/invoices/<int:invoice_id>/receipt")
-@roles(*DESK)
-def receipt(invoice_id: int) -> ResponseReturnValue:
-    """The receipt to print, on 80 mm paper or A4."""
-    enter(invoice_id)
-    invoice = queries.get_invoice(invoice_id)
-    return make_response(render_template("invoices/receipt.html", invoice=invoice, methods=METHODS))
 
 
 @bp.get("/bookings/<int:booking_id>/slip")
@@ -185,6 +177,7 @@ def _page(
         target="#panel" if beside else "#main",
         panel_close_url=calendar_url(local_today()),
         currency=current_app.config["SETTINGS"].currency,
+        **papers_context(invoice),
     )
 
 

@@ -18,13 +18,12 @@ from spa_app.web.errors import add_to_form
 from spa_app.web.forms import Form
 from spa_app.web.htmx import render
 from spa_app.web.navigation import MANAGERS
-from spa_app.web.reports.export import MIME_TYPES
+from spa_app.web.reports.export import IN_MEMORY, MIME_TYPES
 from spa_app.web.reports.forms import EARLIEST, LATEST
 from spa_app.web.reports.routes import bp
 from spa_app.web.security import current_actor, local_timezone, roles, signed_in
 
 ALL = "all"
-_IN_MEMORY = 1_000_000  # bytes; a larger file waits on the disk
 
 
 class ExportForm(Form):
@@ -86,7 +85,7 @@ def take_export() -> ResponseReturnValue:
     settings = current_app.config["SETTINGS"]
     what, kind = form.what.data, form.format.data
     # Flask closes it, and it is gone then.
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
     try:
         export_one(
             file,

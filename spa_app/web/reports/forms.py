@@ -17,14 +17,15 @@ EARLIEST, LATEST = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
 
 
 class PeriodForm(Form):
-    """``from`` and ``to``, both part of the report; the last two weeks where neither is given."""
+    """``from`` and ``to``, both part of the report; the last two weeks, or since ``first``, where neither is given."""
 
     first = DateField(_l("From"), [InputRequired()], name="from")
     last = DateField(_l("To"), [InputRequired()], name="to")
 
-    def __init__(self, today: dt.date) -> None:
+    def __init__(self, today: dt.date, first: dt.date | None = None) -> None:
         given = request.args if request.args.get("from") or request.args.get("to") else None
-        super().__init__(formdata=given, first=today - dt.timedelta(days=DEFAULT_DAYS - 1), last=today)
+        first = first or today - dt.timedelta(days=DEFAULT_DAYS - 1)
+        super().__init__(formdata=given, first=first, last=today)
         self.is_given = given is not None
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:

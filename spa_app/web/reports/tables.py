@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext as _
 
+from spa_app.papers import format_phone
 from spa_app.queries.reports import MONEY_METHODS, Daily, OwedRow, PaymentRow, SessionRow
 from spa_app.sheets import Cell
-from spa_app.web.filters import phone
 from spa_app.web.invoices.forms import METHODS
 
 Sheet = Iterator[Sequence[Cell]]
@@ -97,7 +97,7 @@ def owed(rows: Sequence[OwedRow]) -> Sheet:
         yield [
             row.card_id,
             row.customer,
-            phone(row.phone),
+            format_phone(row.phone),
             service,
             row.sessions,
             row.held,

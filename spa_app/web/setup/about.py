@@ -9,11 +9,11 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from spa_app.integrations.vietqr import BANKS
+from spa_app.papers import format_phone
 from spa_app.queries import setup as queries
 from spa_app.queries.seen import stamp
 from spa_app.queries.users import BranchRef
 from spa_app.services import branches
-from spa_app.web.filters import phone as national
 from spa_app.web.forms import Form
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.security import asked_branch, current_actor, roles
@@ -28,6 +28,7 @@ class AboutForm(Form):
     )
     address = StringField(_l("Address"), [Length(max=branches.ADDRESS_LENGTH)], render_kw={"autocomplete": "off"})
     phone = StringField(_l("Phone"), [Length(max=40)], render_kw={"autocomplete": "off", "inputmode": "tel"})
+    tax_code = StringField(_l("Tax number"), [Length(max=40)], render_kw={"autocomplete": "off"})
     bank_bin = SelectField(
         _l("Bank for transfers"),
         choices=[SelectChoice("", "–"), *(SelectChoice(number, name) for number, name in BANKS.items())],
@@ -45,7 +46,7 @@ class AboutForm(Form):
 @bp.get("/branch")
 @roles(*MANAGERS)
 def about() -> ResponseReturnValue:
-    """The branch's name, address, phone number and time zone."""
+    """The branch's name, address, phone, tax number and time zone."""
     return _page(asked_branch())
 
 
@@ -63,6 +64,7 @@ def save_about() -> ResponseReturnValue:
             timezone=form.timezone.data or "",
             address=form.address.data or "",
             phone=form.phone.data or "",
+            tax_code=form.tax_code.data or "",
             bank=(form.bank_bin.data or "", form.bank_account.data or "", form.bank_holder.data or ""),
             seen=seen(),
             actor=current_actor(),
@@ -74,7 +76,7 @@ def save_about() -> ResponseReturnValue:
 def _page(branch: BranchRef, form: AboutForm | None = None, submitted: Submitted = NOT_SENT) -> ResponseReturnValue:
     values = queries.columns_of(queries.get_branch(branch.id), queries.ABOUT_COLUMNS)
     if form is None or submitted.is_stale:
-        form = AboutForm(formdata=None, data={**values, "phone": national(values["phone"])})
+        form = AboutForm(formdata=None, data={**values, "phone": format_phone(values["phone"])})
     return show(
         "setup.about",
         "_about.html",

@@ -11,6 +11,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from spa_app.errors import N_, NotFoundError
 from spa_app.queries import setup as queries
+from spa_app.queries.branches import list_branches
 from spa_app.queries.setup import PlanSetup
 from spa_app.services import plans as services
 from spa_app.services import team
@@ -19,7 +20,7 @@ from spa_app.web.forms import Form
 from spa_app.web.invoices.forms import AmountField
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.security import asked_branch, current_actor, roles
-from spa_app.web.setup.fields import percent
+from spa_app.web.setup.fields import checks, percent
 from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, submit
 
 ANY = "any"
@@ -55,6 +56,7 @@ class PlanForm(Form):
     validity = IntegerField(_l("Valid for"), [InputRequired(), NumberRange(1, 3650)], default=12)
     unit = RadioField(_l("Days or months"), choices=UNITS, default="months")
     begins = RadioField(_l("Valid from"), choices=BEGINS, default="purchase")
+    branch_ids = checks(_l("Sold and good in"))
     is_active = BooleanField(_l("For sale"), default=True)
 
     def values(self) -> dict[str, Any]:
@@ -83,7 +85,10 @@ class PlanForm(Form):
 def plans() -> ResponseReturnValue:
     """All plans."""
     names = {one.id: one.name for one in queries.list_services()}
-    return show("setup.plans", "_plans.html", plans=queries.list_plans(), names=names)
+    plans = queries.list_plans()
+    called = {one.id: one.name for one in list_branches()}
+    limits = {one.id: ", ".join(called.get(branch_id, "–") for branch_id in one.branch_ids) for one in plans}
+    return show("setup.plans", "_plans.html", plans=plans, names=names, limits=limits)
 
 
 @bp.get("/plans/new")
@@ -123,6 +128,7 @@ def _save(chosen: PlanSetup | None) -> ResponseReturnValue:
             plan_id=chosen.id if chosen else None,
             values=form.values(),
             items=form.items(),
+            branch_ids=form.branch_ids.data or (),
             seen=seen() if chosen else None,
             actor=current_actor(),
         ),
@@ -160,6 +166,7 @@ def _page(
     ]
     for entry in form.lines:
         entry.form.service.choices = [SelectChoice("", "–"), *offered, SelectChoice(ANY, _("Any service"))]
+    form.branch_ids.choices = [SelectChoice(one.id, one.name) for one in list_branches()]
     return show(
         "setup.plans",
         "_plan.html",
@@ -178,6 +185,7 @@ def _data(chosen: PlanSetup) -> dict[str, Any]:
         "vat_percent": percent(values["vat_rate_bp"]),
         "validity": values["validity_months"] or values["validity_days"],
         "unit": "months" if values["validity_months"] else "days",
+        "branch_ids": chosen.branch_ids,
         "begins": "visit" if values["from_first_visit"] else "purchase",
         "lines": [
             {"service": str(service_id or ANY), "sessions": sessions, "bonus_sessions": bonus}

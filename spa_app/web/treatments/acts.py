@@ -185,7 +185,7 @@ def withdraw_refund(treatment_id: int) -> ResponseReturnValue:
 def exchange(treatment_id: int) -> ResponseReturnValue:
     """Take the card back toward ``plan_id``, and go on to the new sale's invoice: ``fee_amount``, ``reason``."""
     branch_id = enter(treatment_id).branch_id
-    form = ExchangeForm(list_plans_for_sale())
+    form = ExchangeForm(list_plans_for_sale(branch_id))
     return _act(
         treatment_id,
         "exchange",

@@ -152,7 +152,9 @@ def _terms_form(act: str, card: Card, form: Any) -> dict[str, Any]:
         terms = TermsForm(formdata=None)
     if form is None:
         form = (
-            RefundForm(formdata=None) if act == "refund" else ExchangeForm(cards.list_plans_for_sale(), formdata=None)
+            RefundForm(formdata=None)
+            if act == "refund"
+            else ExchangeForm(cards.list_plans_for_sale(card.branch_id), formdata=None)
         )
     basis = "pro_rata" if act == "exchange" or card.service is None else terms.basis.data
     refund = queries.preview_refund(card.id, basis=basis if basis in BASES else "pro_rata", fee_amount=terms.fee)

@@ -38,7 +38,7 @@ def sell(customer_id: int) -> ResponseReturnValue:
     branch = current_branch()
     if branch is None or queries.get_owner(customer_id) is None:
         abort(404)
-    form = SellForm(queries.list_plans_for_sale())
+    form = SellForm(queries.list_plans_for_sale(branch.id))
     if not form.validate():
         return _page(customer_id, 422, form)
     try:
@@ -63,7 +63,8 @@ def _page(customer_id: int, status: int = 200, form: SellForm | None = None) -> 
     owner = queries.get_owner(customer_id)
     if owner is None:
         abort(404)
-    plans = queries.list_plans_for_sale()
+    branch = current_branch()
+    plans = queries.list_plans_for_sale(branch.id if branch else None)
     return render(
         "treatments/page.html",
         "treatments/_main.html",

@@ -24,6 +24,7 @@ from tests.factories import (
     make_entry,
     make_product,
     make_promotion,
+    make_staff,
     set_policy,
     tomorrow_at,
 )
@@ -51,7 +52,7 @@ def pages(spa: Spa) -> list[str]:
         bill=Bill(wares=wares, reason="Regular", tip=tip),
         actor=SYSTEM,
     )
-    items = [ItemRequest(spa.consultation, one) for one in spa.therapists]
+    items = [ItemRequest(spa.consultation, make_staff(spa.branch, [spa.consultation])) for _ in range(2)]
     started = make_booking(spa, *items, customer_id=make_customer(), status="in_progress")
     planned = _plan_next_week(spa)
     make_entry(spa)

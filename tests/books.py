@@ -35,9 +35,39 @@ RULES = {
         SELECT id FROM customer_treatments
         WHERE used_sessions + expired_sessions = total_sessions
           AND deferred_amount <> recognised_amount + expired_amount""",
-    "deferred revenue names no card, or store credit no customer": """
+    "deferred revenue names no card, store credit no customer, a gift card or deposit not itself": """
         SELECT id FROM journal_lines WHERE (account_id = 2110) <> (treatment_id IS NOT NULL)
-            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2160) <> (deposit_id IS NOT NULL)""",
+            OR (account_id = 2130) <> (customer_id IS NOT NULL) OR (account_id = 2140) <> (gift_card_id IS NOT NULL)
+            OR (account_id = 2160) <> (deposit_id IS NOT NULL)""",
+    "what is on a gift card is not its history, not what the ledger says, or below zero": """
+        SELECT c.id, c.balance_amount, c.expired_amount, h.*, l.owed
+        FROM gift_cards c
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(amount), 0) AS balance,
+                   coalesce(-sum(amount) FILTER (WHERE kind IN ('expire', 'reactivate')), 0) AS expired,
+                   coalesce(sum(amount) FILTER (WHERE kind = 'issue'), 0) AS issued
+            FROM gift_card_entries WHERE gift_card_id = c.id) h ON true
+        LEFT JOIN LATERAL (
+            SELECT coalesce(-sum(amount), 0) AS owed FROM journal_lines
+            WHERE account_id = 2140 AND gift_card_id = c.id) l ON true
+        WHERE (c.balance_amount, c.balance_amount, c.expired_amount, c.initial_amount)
+              <> (h.balance, l.owed, h.expired, h.issued)
+           OR c.balance_amount < 0 OR c.expired_amount < 0 OR (c.cancelled_at IS NOT NULL AND c.balance_amount <> 0)""",
+    "what gift cards paid, or got back, is not what left or came onto them": """
+        SELECT p.id FROM payments p LEFT JOIN gift_card_entries e ON e.payment_id = p.id
+        GROUP BY p.id
+        HAVING coalesce(-sum(e.amount) FILTER (WHERE e.kind = 'redeem'), 0)
+               <> CASE p.method WHEN 'gift_card' THEN p.amount ELSE 0 END
+            OR coalesce(sum(e.amount) FILTER (WHERE e.kind = 'refund'), 0) > p.amount""",
+    "a gift card that nobody paid for was used, or one is sold without a line or twice": """
+        SELECT c.id FROM gift_cards c
+        JOIN invoice_lines n ON n.id = c.invoice_line_id JOIN invoices i ON i.id = n.invoice_id
+        WHERE n.kind <> 'gift_card' OR n.amount <> c.initial_amount OR n.vat_amount <> 0
+           OR (i.status <> 'paid' AND EXISTS (
+               SELECT FROM gift_card_entries e WHERE e.gift_card_id = c.id AND e.kind NOT IN ('issue', 'cancel')))
+           OR (i.status = 'void' AND c.cancelled_at IS NULL)
+        UNION ALL SELECT n.id FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
+        WHERE n.kind = 'gift_card' AND 1 <> (SELECT count(*) FROM gift_cards c WHERE c.invoice_line_id = n.id)""",
     "a deposit is not what its history and the ledger say": """
         SELECT d.id, d.balance_amount FROM deposits d
         WHERE d.balance_amount <> (SELECT sum(amount) FROM deposit_entries WHERE deposit_id = d.id)

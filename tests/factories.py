@@ -20,6 +20,7 @@ from spa_app.models import (
     BranchHours,
     Customer,
     CustomerTreatment,
+    GiftCard,
     InvoiceLine,
     Plan,
     PlanBranch,
@@ -35,7 +36,7 @@ from spa_app.models import (
     UserBranch,
 )
 from spa_app.money import vat_within
-from spa_app.services import billing, bookings, ledger, payments, stock, treatments, waitlist
+from spa_app.services import billing, bookings, gift_card_desk, ledger, payments, stock, treatments, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.ledger import Account, Posting
@@ -312,6 +313,48 @@ def cards_of(invoice_id: int) -> list[int]:
         .order_by(CustomerTreatment.id)
     )
     return list(db.session.execute(query).scalars())
+
+
+@dataclass(frozen=True)
+class SoldGiftCard:
+    """A gift card with its code and the invoice that sold it."""
+
+    id: int
+    code: str
+    invoice: int
+
+
+def make_gift_card(
+    spa: Spa,
+    *,
+    amount: int = 500_000,
+    paid: int | None = None,
+    customer_id: int | None = None,
+    expires_on: dt.date | None = None,
+    receiver_name: str = "",
+) -> SoldGiftCard:
+    """A gift card that was sold, and paid in cash unless ``paid`` says how much of it was.
+
+    ``expires_on`` is taken as it is.
+    """
+    invoice = gift_card_desk.sell_gift_card(
+        customer_id=customer_id or spa.customer,
+        amount=amount,
+        branch_id=spa.branch,
+        receiver_name=receiver_name,
+        actor=SYSTEM,
+    )
+    if paid is None or paid > 0:
+        payments.take_payment(invoice, method="cash", amount=paid, actor=SYSTEM)
+    with atomic() as session:
+        card = session.execute(
+            select(GiftCard)
+            .join(InvoiceLine, InvoiceLine.id == GiftCard.invoice_line_id)
+            .where(InvoiceLine.invoice_id == invoice)
+        ).scalar_one()
+        if expires_on is not None:
+            card.expires_on = expires_on
+        return SoldGiftCard(card.id, card.code, invoice)
 
 
 def make_booking(

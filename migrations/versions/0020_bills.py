@@ -1,14 +1,14 @@
 """Let a bill hold products with a stock, tips that name whose they are, and discounts; and let it be changed.
 
 Revision ID: 0020
-Revises: 0029
+Revises: 0030
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
-down_revision = "0029"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -20,15 +20,23 @@ from spa_app.services.actor import SYSTEM
 @with_appcontext
 def expire_treatments(on: str | None) -> None:
     """Expire the treatment cards whose last day is over; safe to run again, or in two places at once."""
-    settings = current_app.config["SETTINGS"]
-    date = _date(on) if on else None
-    # A script means what it says; a person may have mistyped the year.
-    if date and date > clock.today(settings.timezone) + dt.timedelta(days=1) and sys.stdin.isatty():
-        click.confirm(f"{date} lies in the future: valid cards would lose their sessions. Go on?", abort=True)
+    date = _asked_date(on, "valid cards would lose their sessions")
     with with_servers():
         for run in expiry.expire_due(date):
-            amount = format_money(run.amount, settings.currency, "en")
-            click.echo(f"{run.branch_name}, {run.on}: {run.cards} cards, {run.sessions} sessions, {amount} expired.")
+            click.echo(
+                f"{run.branch_name}, {run.on}: {run.cards} cards, {run.sessions} sessions, {_money(run)} expired."
+            )
+
+
+@click.command("expire-gift-cards")
+@click.option("--on", "on", metavar="DATE", help="The local date as of which to look (YYYY-MM-DD); by default today.")
+@with_appcontext
+def expire_gift_cards(on: str | None) -> None:
+    """Expire the gift cards whose last day is over; safe to run again, or in two places at once."""
+    date = _asked_date(on, "valid gift cards would lose what is on them")
+    with with_servers():
+        for run in expiry.expire_due_gift_cards(date):
+            click.echo(f"{run.branch_name}, {run.on}: {run.cards} gift cards, {_money(run)} expired.")
 
 
 @click.command()
@@ -54,6 +62,19 @@ def reconcile(fix_caches: bool) -> None:
     click.echo("Everything stored agrees with its history.")
 
 
+def _asked_date(on: str | None, harm: str) -> dt.date | None:
+    date = _date(on) if on else None
+    # A script means what it says; a person may have mistyped the year.
+    tomorrow = clock.today(current_app.config["SETTINGS"].timezone) + dt.timedelta(days=1)
+    if date and date > tomorrow and sys.stdin.isatty():
+        click.confirm(f"{date} lies in the future: {harm}. Go on?", abort=True)
+    return date
+
+
+def _money(run: expiry.Expired) -> str:
+    return format_money(run.amount, current_app.config["SETTINGS"].currency, "en")
+
+
 def _date(value: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
@@ -61,4 +82,4 @@ def _date(value: str) -> dt.date:
         raise ConfigError(f"--on {value} is not a date like 2026-03-31.") from error
 
 
-commands = [expire_treatments, reconcile]
+commands = [expire_treatments, expire_gift_cards, reconcile]

@@ -22,6 +22,7 @@ class Entry:
 
 CRON_TABLE = (
     Entry("spa_app.jobs.nightly.expire_due_treatments", "*/15 * * * *"),
+    Entry("spa_app.jobs.nightly.expire_due_gift_cards", "*/15 * * * *"),
     Entry("spa_app.jobs.holds.end_lapsed_holds", "* * * * *"),
     Entry("spa_app.jobs.nightly.forget_old_forms", "20 * * * *"),
     Entry("spa_app.jobs.outbox.sweep", "* * * * *"),

@@ -18,6 +18,7 @@ from spa_app.models.customer_records import (
     TreatmentNote,
 )
 from spa_app.models.deposit import MONEY_METHODS, Deposit, DepositEntry
+from spa_app.models.gift_card import GiftCard, GiftCardEntry
 from spa_app.models.ledger import Account, JournalEntry, JournalLine
 from spa_app.models.paper import PAPERS, Print
 from spa_app.models.promotion import Promotion, PromotionUse
@@ -68,6 +69,8 @@ __all__ = [
     "DepositEntry",
     "DistinctCustomers",
     "DraftShift",
+    "GiftCard",
+    "GiftCardEntry",
     "IdempotencyKey",
     "Invoice",
     "InvoiceCounter",

@@ -83,7 +83,7 @@ class JobRun(Base):
     __tablename__ = "job_runs"
     __table_args__ = (
         UniqueConstraint("job", "branch_id", "run_for"),
-        CheckConstraint("job IN ('expire_treatments')", name="job"),
+        CheckConstraint("job IN ('expire_treatments', 'expire_gift_cards')", name="job"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from spa_app.extensions import Base
 
-PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "store_credit", "deposit")
+PAYMENT_METHODS = ("cash", "card", "bank_transfer", "e_wallet", "gift_card", "store_credit", "deposit")
 
 
 class InvoiceCounter(Base):

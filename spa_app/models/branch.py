@@ -14,7 +14,8 @@ class Branch(Base):
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
     policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and take
-    ``discount_limit_bp`` basis points off a bill; above it a manager decides.
+    ``discount_limit_bp`` basis points off a bill; above it a manager decides. Gift cards sold here are good for
+    ``gift_card_months``, without a number for ever.
     """
 
     __tablename__ = "branches"
@@ -42,6 +43,7 @@ class Branch(Base):
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
         CheckConstraint("discount_limit_bp BETWEEN 0 AND 10000", name="discount_limit"),
+        CheckConstraint("gift_card_months BETWEEN 1 AND 120", name="gift_card_months"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -65,6 +67,7 @@ class Branch(Base):
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
     discount_limit_bp: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    gift_card_months: Mapped[int | None] = mapped_column(SmallInteger)
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
 
     @property

@@ -55,8 +55,8 @@ class JournalEntry(Base):
 class JournalLine(Base):
     """A debit (positive) or a credit (negative), in minor units.
 
-    Lines on deferred revenue name the card, lines on store credit the customer, lines on deposits the deposit: that is
-    how the liability is proved.
+    Lines on deferred revenue name the card, lines on store credit the customer, lines on gift cards and on deposits the
+    gift card and the deposit: that is how the liability is proved.
     """
 
     __tablename__ = "journal_lines"
@@ -72,6 +72,7 @@ class JournalLine(Base):
         Index("ix_journal_lines_treatment_id", "treatment_id"),
         Index("ix_journal_lines_deposit_id", "deposit_id", postgresql_where=text("deposit_id IS NOT NULL")),
         Index("ix_journal_lines_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+        Index("ix_journal_lines_gift_card_id", "gift_card_id", postgresql_where=text("gift_card_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -80,4 +81,5 @@ class JournalLine(Base):
     amount: Mapped[int]
     treatment_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id"))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    gift_card_id: Mapped[int | None] = mapped_column(ForeignKey("gift_cards.id"))
     deposit_id: Mapped[int | None] = mapped_column(ForeignKey("deposits.id"))

@@ -80,7 +80,7 @@ def vat_sums(lines: Iterable[LineView]) -> tuple[RateSum, ...]:
 
 def line_words(line: PaperLine, style: Style) -> str:
     """A line's text. That of a fee is a msgid, translated where it is shown."""
-    return style.say(line.description) if line.kind == "fee" else line.description
+    return style.say(line.description) if line.kind in ("fee", "gift_card") else line.description
 
 
 def mark_words(mark: Mark, style: Style) -> str:

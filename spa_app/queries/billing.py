@@ -137,6 +137,11 @@ class InvoiceView:
     slip: tuple[SlipLine, ...]
 
     @property
+    def sells_gift_cards(self) -> bool:
+        """Whether a line of it does."""
+        return any(line.kind == "gift_card" for line in self.lines)
+
+    @property
     def is_voidable(self) -> bool:
         """Whether it is an unpaid sale; a visit's invoice goes with the visit's completion instead."""
         return self._is_unpaid and self.booking_id is None
@@ -144,7 +149,7 @@ class InvoiceView:
     @property
     def is_changeable(self) -> bool:
         """Whether lines can still be added and taken off: by another invoice that takes this one's place."""
-        return self._is_unpaid and all(line.kind != "fee" for line in self.lines)
+        return self._is_unpaid and all(line.kind not in ("fee", "gift_card") for line in self.lines)
 
     @property
     def _is_unpaid(self) -> bool:

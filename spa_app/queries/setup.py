@@ -47,6 +47,7 @@ POLICY_COLUMNS = (
     "waiver_limit_amount",
     "extend_limit_days",
     "discount_limit_bp",
+    "gift_card_months",
 )
 ABOUT_COLUMNS = ("name", "timezone", "address", "phone", "tax_code", "bank_bin", "bank_account", "bank_holder")
 SERVICE_COLUMNS = (

@@ -37,6 +37,9 @@ _FORGET = (
     "UPDATE waitlist_entries SET note = '', version = version + 1,"
     " withdraw_reason = CASE WHEN withdraw_reason = '' THEN '' ELSE '–' END"
     " WHERE customer_id = ANY(:ids) AND (note <> '' OR withdraw_reason <> '')",
+    # Whoever has the code may still use it; what was printed on it for somebody goes.
+    "UPDATE gift_cards SET receiver_name = '', greeting = ''"
+    " WHERE customer_id = ANY(:ids) AND (receiver_name <> '' OR greeting <> '')",
     "DELETE FROM treatment_notes WHERE booking_id IN (SELECT id FROM bookings WHERE customer_id = ANY(:ids))",
     "DELETE FROM outbox WHERE CAST(payload ->> 'booking_id' AS bigint)"
     " IN (SELECT id FROM bookings WHERE customer_id = ANY(:ids))",

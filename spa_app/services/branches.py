@@ -25,6 +25,7 @@ NAME_LENGTH = 120
 ADDRESS_LENGTH = 300
 LONGEST_WINDOW = 14 * 24 * 60
 LONGEST_EXTENSION = 3650  # days
+MOST_GIFT_CARD_MONTHS = 120
 BIGGEST_AMOUNT = 10**12
 _TAX_CODE = re.compile(r"[0-9A-Z-]{0,20}")
 _DAY_FIELD = "day_{}"
@@ -59,10 +60,10 @@ def set_hours(*, branch_id: int, week: Sequence[Periods], actor: Actor, seen: st
 
 
 def set_policies(*, branch_id: int, values: dict[str, Any], actor: Actor, seen: str | None = None) -> int:
-    """Set what is taken for a late cancellation and for a no-show; ``values`` are :data:`setup.POLICY_COLUMNS`.
+    """Set what is taken for a late cancellation and for a no-show, and how long what is sold is good for.
 
-    What was taken before stays as it is. Locks the branch. Raises :class:`InvalidError` at the field, and
-    :class:`ConflictError` where the policies are no longer as ``seen``.
+    ``values`` are :data:`setup.POLICY_COLUMNS`. What was taken or sold before stays as it is. Locks the branch. Raises
+    :class:`InvalidError` at the field, and :class:`ConflictError` where the policies are no longer as ``seen``.
     """
     check_policies(values)
     with atomic() as session:
@@ -94,6 +95,8 @@ def check_policies(values: dict[str, Any]) -> None:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
     if not 0 <= (values["discount_limit_bp"] or 0) <= 10_000:
         raise InvalidError("limit_invalid", N_("Give a percentage up to 100."), field="discount_limit_bp")
+    if values["gift_card_months"] is not None and not 1 <= values["gift_card_months"] <= MOST_GIFT_CARD_MONTHS:
+        raise InvalidError("months_invalid", N_("Give 1 to 120 months."), field="gift_card_months")
     if not 0 <= (values["waiver_limit_amount"] or 0) <= BIGGEST_AMOUNT:
         raise InvalidError("limit_invalid", N_("This amount is not possible."), field="waiver_limit_amount")
 

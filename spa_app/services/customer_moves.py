@@ -67,6 +67,11 @@ MOVES = (
     ),
     Move("invoices", "customer_id", state="concat_ws(' ', t.status, t.paid_amount, t.is_credited)"),
     Move(
+        "gift_cards",
+        "customer_id",
+        state="(SELECT max(e.id) FROM gift_card_entries e WHERE e.gift_card_id = t.id)",
+    ),
+    Move(
         "treatment_shares",
         "customer_id",
         state="t.ended_by_id",
@@ -91,7 +96,8 @@ STAYS = {
 }
 
 # What stays together: a visit with the card that pays for it and the entry of the waitlist that it came from, an
-# invoice with its visit and with the cards it sold or refunds, a card with the one that its sessions came from.
+# invoice with its visit and with the cards (gift cards, too) that it sold or refunds, a card with the one that its
+# sessions came from.
 _TIES = text(
     """
     SELECT 'bookings.customer_id', booking_id, 'customer_treatments.customer_id', treatment_id
@@ -103,6 +109,10 @@ _TIES = text(
     SELECT 'customer_treatments.customer_id', c.id, 'invoices.customer_id', l.invoice_id
     FROM customer_treatments c JOIN invoice_lines l ON l.id = c.invoice_line_id
     WHERE c.id = ANY(:cards) AND l.invoice_id = ANY(:invoices)
+    UNION ALL
+    SELECT 'gift_cards.customer_id', c.id, 'invoices.customer_id', l.invoice_id
+    FROM gift_cards c JOIN invoice_lines l ON l.id = c.invoice_line_id
+    WHERE c.id = ANY(:gift_cards) AND l.invoice_id = ANY(:invoices)
     UNION ALL
     SELECT 'bookings.customer_id', id, 'waitlist_entries.customer_id', waitlist_entry_id
     FROM bookings WHERE id = ANY(:bookings) AND waitlist_entry_id = ANY(:entries)
@@ -125,11 +135,12 @@ _LOCKS = (
     "SELECT id FROM waitlist_entries WHERE customer_id = :id ORDER BY id FOR UPDATE",
     "SELECT id FROM customer_treatments WHERE customer_id = :id ORDER BY id FOR UPDATE",
     "SELECT id FROM invoices WHERE customer_id = :id ORDER BY id FOR UPDATE",
+    "SELECT id FROM gift_cards WHERE customer_id = :id ORDER BY id FOR UPDATE",
 )
 
 
 def lock_rows_of(customer_id: int) -> None:
-    """Lock a customer's visits, entries, cards and invoices in everybody's order, before the customer."""
+    """Lock a customer's visits, entries, cards, invoices and gift cards in everybody's order, before the customer."""
     for statement in _LOCKS:
         db.session.execute(text(statement), {"id": customer_id})
 
@@ -194,6 +205,7 @@ def _with_all_tied_to(changed: set[tuple[str, int]], moved: Moved) -> set[tuple[
                 "cards": _ids(moved, "customer_treatments.customer_id"),
                 "invoices": _ids(moved, "invoices.customer_id"),
                 "entries": _ids(moved, "waitlist_entries.customer_id"),
+                "gift_cards": _ids(moved, "gift_cards.customer_id"),
             },
         )
     )

@@ -33,6 +33,7 @@ from spa_app.services import blocks, bookings, deposits, payments, rosters, shif
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.billing import change_bill, sell, sell_plan
 from spa_app.services.bookings import ItemRequest
+from spa_app.services.demo_gift_cards import add_gift_cards
 from spa_app.services.rosters import Cell
 from spa_app.services.transaction import atomic, attempt
 
@@ -114,6 +115,7 @@ def load_demo_data(*, timezone: str) -> bool:
         _products(branch, manager)
         _bills(branch, customers, manager)
         _settle(dice, manager)
+        add_gift_cards(branch, customers, manager)
         _deposits(manager)
         _waitlist(dice, branch, services, customers, manager)
         # As if they had been booked in good time.
@@ -137,6 +139,7 @@ def _branch(timezone: str) -> Branch:
         late_cancel_fee_bp=5_000,
         waiver_limit_amount=200_000,
         discount_limit_bp=1_000,
+        gift_card_months=12,
     )
     db.session.add(branch)
     db.session.flush()

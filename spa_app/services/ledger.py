@@ -35,6 +35,7 @@ class Account(IntEnum):
     PRODUCT_REVENUE = 4140
     OVER_SHORT = 5110
     PETTY_EXPENSES = 5120
+    GOODWILL = 5130
 
 
 METHOD_ACCOUNTS = {
@@ -42,6 +43,7 @@ METHOD_ACCOUNTS = {
     "card": Account.CARD,
     "bank_transfer": Account.BANK,
     "e_wallet": Account.E_WALLET,
+    "gift_card": Account.GIFT_CARDS,
     "store_credit": Account.STORE_CREDIT,
     "deposit": Account.DEPOSITS,
 }
@@ -55,12 +57,13 @@ _POST = text(
         VALUES (:branch_id, :event, :posted_on, :invoice_id, :payment_id, :treatment_entry_id, :reverses_id, :actor_id)
         RETURNING id
     ), lines AS (
-        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, deposit_id)
-        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.deposit_id
+        INSERT INTO journal_lines (entry_id, account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id)
+        SELECT entry.id, line.account_id, line.amount, line.treatment_id, line.customer_id, line.gift_card_id,
+               line.deposit_id
         FROM entry CROSS JOIN unnest(CAST(:accounts AS bigint[]), CAST(:amounts AS bigint[]),
                                      CAST(:treatment_ids AS bigint[]), CAST(:customer_ids AS bigint[]),
-                                     CAST(:deposit_ids AS bigint[]))
-            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, deposit_id, position)
+                                     CAST(:gift_card_ids AS bigint[]), CAST(:deposit_ids AS bigint[]))
+            WITH ORDINALITY AS line (account_id, amount, treatment_id, customer_id, gift_card_id, deposit_id, position)
         ORDER BY line.position
     )
     SELECT id FROM entry
@@ -87,12 +90,13 @@ _POST_MANY = text(
 
 @dataclass(frozen=True)
 class Posting:
-    """One line to be. Deferred revenue names its card, store credit its customer, a deposit itself."""
+    """One line to be: of deferred revenue, a gift card or a deposit it names that, of store credit the customer."""
 
     account: Account
     amount: int
     treatment_id: int | None = None
     customer_id: int | None = None
+    gift_card_id: int | None = None
     deposit_id: int | None = None
 
 
@@ -128,6 +132,7 @@ def post(
             "reverses_id": reverses_id,
             "actor_id": actor.user_id,
             **_columns(lines),
+            "gift_card_ids": [line.gift_card_id for line in lines],
             "deposit_ids": [line.deposit_id for line in lines],
         },
     ).scalar_one()
@@ -170,7 +175,14 @@ def reverse(event: str, *, entry_id: int, branch: Branch, actor: Actor, invoice_
         invoice_id=invoice_id,
         reverses_id=entry_id,
         postings=[
-            Posting(Account(line.account_id), -line.amount, line.treatment_id, line.customer_id, line.deposit_id)
+            Posting(
+                Account(line.account_id),
+                -line.amount,
+                line.treatment_id,
+                line.customer_id,
+                line.gift_card_id,
+                line.deposit_id,
+            )
             for line in lines
         ],
     )

@@ -3,7 +3,7 @@
 from spa_app.errors import N_, ConflictError, InvalidError, WayOut, Word, WrongStateError
 from spa_app.models import PAYMENT_METHODS, Branch, Customer, Payment
 from spa_app.money import Money
-from spa_app.services import audit, deposits, ledger
+from spa_app.services import audit, deposits, gift_cards, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.billing import STATUS_WORDS, lock_customer, lock_invoice
 from spa_app.services.ledger import METHOD_ACCOUNTS, Account, Posting
@@ -21,13 +21,15 @@ def take_payment(
     actor: Actor,
     reference: str = "",
     tendered_amount: int | None = None,
+    gift_card_code: str = "",
 ) -> int:
-    """Take ``amount`` minor units for an invoice and return the payment's id. Locks the invoice, then the
-    deposits or the customer whose credit pays.
+    """Take ``amount`` minor units for an invoice and return the payment's id.
 
-    ``amount=None`` takes what is left. ``tendered_amount`` is the cash handed over; the change is what exceeds
-    ``amount``. Raises :class:`InvalidError` at the field for an unknown method, a missing reference or an amount below
-    one, :class:`WrongStateError` when nothing is to be paid, and :class:`ConflictError` for more than is left.
+    Locks the invoice, then the gift card, the deposits or the customer whose credit pays. ``amount=None`` takes what
+    is left. ``tendered_amount`` is the cash handed over; the change is what exceeds ``amount``. ``gift_card_code``
+    names the card that pays, as typed. Raises :class:`InvalidError` at the field for an unknown method, a missing
+    reference, a code that is none or an amount below one, :class:`WrongStateError` when nothing is to be paid, and
+    :class:`ConflictError` for more than is left to pay, or than the gift card, deposits or store credit hold.
     """
     reference = clean_text(reference, field="reference", limit=REFERENCE_LENGTH, lines=False)
     with atomic() as session:
@@ -51,6 +53,7 @@ def take_payment(
                 due=Money(invoice.due_amount),
             )
         branch = session.get_one(Branch, invoice.branch_id)
+        card = gift_cards.lock_for_payment(gift_card_code, amount) if method == "gift_card" else None
         if method == "store_credit":
             _spend_credit(invoice.customer_id, amount)
         used = deposits.use_deposits(invoice, amount) if method == "deposit" else []
@@ -60,13 +63,15 @@ def take_payment(
             method=method,
             amount=amount,
             tendered_amount=tendered_amount or amount,
-            reference=reference,
+            reference=gift_cards.label(card) if card else reference,
             actor_id=actor.user_id,
         )
         session.add(payment)
         invoice.paid_amount += amount
         invoice.status = "paid" if invoice.paid_amount == invoice.total_amount else "partly_paid"
         session.flush()
+        if card:
+            gift_cards.redeem(card, payment_id=payment.id, amount=amount, actor=actor)
         deposits.record_use(used, payment)
         account = METHOD_ACCOUNTS[method]
         named = [Posting(account, part, deposit_id=deposit_id) for deposit_id, part in used]
@@ -78,7 +83,7 @@ def take_payment(
             invoice_id=invoice.id,
             payment_id=payment.id,
             postings=[
-                *(named or [Posting(account, amount, customer_id=credit_of)]),
+                *(named or [Posting(account, amount, customer_id=credit_of, gift_card_id=card.id if card else None)]),
                 Posting(Account.RECEIVABLE, -amount),
             ],
         )

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from spa_app.extensions import db
 from spa_app.services import audit
 from spa_app.services.actor import Actor
+from spa_app.services.reconciling_gift_cards import GIFT_CARD_CHECKS, GIFT_CARD_FIX
 from spa_app.services.transaction import atomic
 
 HISTORY = """
@@ -236,6 +237,7 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE u.released_at IS NULL AND (i.status = 'void' OR i.is_credited)
         """,
     ),
+    **GIFT_CARD_CHECKS,
     "visit_sessions": (
         "booking item {id}: the visit has live holds/punches {stored}, its status asks for {computed}",
         """
@@ -365,7 +367,15 @@ CHECKS: dict[str, tuple[str, str]] = {
 }
 
 # what FIXES write anew
-CACHES = ("card_counters", "card_amounts", "card_status", "invoice_sums", "store_credit", "stock")
+CACHES = (
+    "card_counters",
+    "card_amounts",
+    "card_status",
+    "invoice_sums",
+    "store_credit",
+    "stock",
+    "gift_card_balance",
+)
 FIXES = (
     f"""
     UPDATE customer_treatments c
@@ -398,6 +408,7 @@ FIXES = (
     FROM product_stocks o LEFT JOIN ({MOVED}) m USING (id)
     WHERE o.id = s.id AND s.on_hand <> coalesce(m.quantity, 0)
     """,
+    GIFT_CARD_FIX,
 )
 
 
@@ -425,13 +436,14 @@ def list_faults() -> list[Fault]:
 def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
     """Write every cached counter, amount and status anew from its history, which is never touched.
 
-    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, customers and stocks against every
-    write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it
-    has to wait for longer than 3 s.
+    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, gift cards, customers and stocks against
+    every write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when
+    it has to wait for longer than 3 s.
     """
     with atomic() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        session.execute(text("LOCK TABLE customer_treatments, invoices, customers, product_stocks IN EXCLUSIVE MODE"))
+        tables = "customer_treatments, invoices, gift_cards, customers, product_stocks"
+        session.execute(text(f"LOCK TABLE {tables} IN EXCLUSIVE MODE"))
         for fix in FIXES:
             session.execute(text(fix))
         for fault in faults:

@@ -1,10 +1,10 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
-id → lapsed holds by id → treatments by id → invoice → customers by id → product stocks by id → invoice counter. Lock
-before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a therapist.) One stands
-aside: whoever books for a new customer on a shared phone locks its first holder before the therapists; safe as long as
-nobody who has that lock waits for one.
+id → lapsed holds by id → treatments by id → invoice → gift cards by id → customers by id → promotion → stocks by id
+→ invoice counter. Lock before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a
+therapist.) One stands aside: whoever books for a new customer on a shared phone locks its first holder before the
+therapists; safe as long as nobody who has that lock waits for one.
 """
 
 import random
@@ -86,6 +86,9 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     ),
     "uq_products_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
     "uq_products_sku": lambda: ConflictError("sku_taken", N_("Another product has this number."), field="sku"),
+    "ck_gift_cards_balance": lambda: ConflictError(
+        "gift_card_too_small", N_("Less is left on the gift card by now. Nothing was taken."), field="amount"
+    ),
     "uq_customers_phone": lambda: ConflictError(
         "phone_taken",
         N_("Another customer already has this phone number."),

@@ -3,7 +3,20 @@
 from flask import Flask
 
 from spa_app.extensions import db
-from spa_app.web import assets, errors, filters, forms, health, htmx, i18n, looks, navigation, request_log, security
+from spa_app.web import (
+    assets,
+    errors,
+    filters,
+    forms,
+    health,
+    htmx,
+    i18n,
+    looks,
+    navigation,
+    request_log,
+    security,
+    store_credit,
+)
 from spa_app.web.affected import routes as affected
 from spa_app.web.auth import routes as auth
 from spa_app.web.blocks import routes as blocks
@@ -18,6 +31,7 @@ from spa_app.web.customers import files as _files  # noqa: F401 - its routes
 from spa_app.web.customers import records as _records  # noqa: F401 - its routes
 from spa_app.web.customers import routes as customers
 from spa_app.web.deposits import routes as deposits
+from spa_app.web.gift_cards import routes as gift_cards
 from spa_app.web.invoices import e_invoice as _e_invoice  # noqa: F401 - its routes
 from spa_app.web.invoices import papers as _papers  # noqa: F401 - its routes
 from spa_app.web.invoices import routes as invoices
@@ -43,6 +57,7 @@ AREAS = (
     calendar,
     cards,
     customers,
+    gift_cards,
     deposits,
     health,
     invoices,
@@ -52,6 +67,7 @@ AREAS = (
     series,
     setup,
     sheet,
+    store_credit,
     treatments,
     waitlist,
     walk_in,

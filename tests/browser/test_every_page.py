@@ -22,6 +22,7 @@ from tests.factories import (
     make_card,
     make_customer,
     make_entry,
+    make_gift_card,
     make_product,
     make_promotion,
     make_staff,
@@ -54,6 +55,7 @@ def pages(spa: Spa) -> list[str]:
     )
     items = [ItemRequest(spa.consultation, make_staff(spa.branch, [spa.consultation])) for _ in range(2)]
     started = make_booking(spa, *items, customer_id=make_customer(), status="in_progress")
+    gift_card = make_gift_card(spa, receiver_name="Hồng")
     planned = _plan_next_week(spa)
     make_entry(spa)
     at = tomorrow_at(spa.branch, "17:00")
@@ -89,6 +91,15 @@ def pages(spa: Spa) -> list[str]:
         "/slots",
         f"/affected?staff_id={spa.therapists[0]}&date={tomorrow}",
         f"/affected?resource_id={spa.rooms[1]}",
+        "/gift-cards",
+        "/gift-cards?q=zzz",
+        "/gift-cards/new?q=mai",
+        f"/gift-cards/new?customer_id={spa.customer}",
+        f"/gift-cards/{gift_card.id}",
+        f"/gift-cards/{gift_card.id}/voucher",
+        f"/invoices/{gift_card.invoice}",
+        "/store-credit",
+        f"/customers/{spa.customer}/credit",
         "/sales",
         f"/invoices/{unpaid}",
         f"/invoices/{unpaid}/receipt",

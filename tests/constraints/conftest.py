@@ -30,6 +30,7 @@ from spa_app.services import (
     blocks,
     bookings,
     deposits,
+    gift_card_desk,
     papers,
     payments,
     promotions,
@@ -102,6 +103,7 @@ def fill() -> None:
     _deposits(spa)
     _promotions(spa)
     _waitlist(spa)
+    _gift_cards(spa)
     _records(spa)
     once(uuid.uuid4(), action="tidy", fingerprint="", actor=manager, work=lambda: 1)
     with atomic() as session:
@@ -159,6 +161,17 @@ def _bills(spa: factories.Spa) -> None:
         )
         sale = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=spa.manager)
         billing.change_bill(sale, bill=bill, actor=spa.manager)
+
+
+def _gift_cards(spa: factories.Spa) -> None:
+    for _ in range(2):
+        code = factories.make_gift_card(spa, amount=100_000).code
+        sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
+        payments.take_payment(sale, method="gift_card", amount=30_000, gift_card_code=code, actor=spa.manager)
+    given = gift_card_desk.issue_gift_card(
+        amount=50_000, branch_id=spa.branch, customer_id=spa.customer, reason="sorry", actor=spa.manager
+    )
+    gift_card_desk.adjust_gift_card(given, amount=1_000, reason="typo", actor=spa.manager)
 
 
 def _deposits(spa: factories.Spa) -> None:

@@ -59,6 +59,16 @@ BREAKING_UPDATES = {
     "ck_branches_tax_code": "branches SET tax_code = 'MST 1'",
     "ck_branches_extend_limit": "branches SET extend_limit_days = -1",
     "ck_branches_discount_limit": "branches SET discount_limit_bp = 10001",
+    "ck_branches_gift_card_months": "branches SET gift_card_months = 0",
+    "ck_gift_card_entries_expires_on": "gift_card_entries SET expires_on = '2030-01-01' WHERE kind = 'issue'",
+    "ck_gift_card_entries_kind": "gift_card_entries SET kind = 'x' WHERE kind = 'issue'",
+    "ck_gift_card_entries_payment": "gift_card_entries SET payment_id = NULL WHERE kind = 'redeem'",
+    "ck_gift_card_entries_sign": "gift_card_entries SET amount = -1 WHERE kind = 'issue'",
+    "ck_gift_cards_balance": "gift_cards SET balance_amount = -1",
+    "ck_gift_cards_cancelled": "gift_cards SET cancelled_at = now(), balance_amount = 1",
+    "ck_gift_cards_code": "gift_cards SET code = 'ABCD-EFGH-JKL'",
+    "ck_gift_cards_expired": "gift_cards SET expired_amount = -1",
+    "ck_gift_cards_initial": "gift_cards SET initial_amount = 0",
     "ck_customer_treatments_validity_days": "customer_treatments SET validity_days = 0",
     "ck_customer_treatments_validity_months": "customer_treatments SET validity_months = 121",
     "ck_customer_treatments_validity_unit": "customer_treatments SET expiry_date = NULL",
@@ -224,6 +234,16 @@ BREAKING_UPDATES = {
     "uq_customer_merges_open": "customer_merges SET merged_id = (SELECT max(id) FROM customers)",
     "uq_customers_import_ref": "customers SET import_ref = 'same'",
     "uq_customers_phone": "customers SET phone = '+84901234567'",
+    "uq_gift_card_entries_issue": (
+        "gift_card_entries SET kind = 'issue', amount = 1, expires_on = NULL, payment_id = NULL,"
+        " gift_card_id = (SELECT min(id) FROM gift_cards)"
+    ),
+    "uq_gift_card_entries_redeem": (
+        "gift_card_entries SET kind = 'redeem', amount = -1, expires_on = NULL,"
+        " payment_id = (SELECT min(id) FROM payments)"
+    ),
+    "uq_gift_cards_code": "gift_cards SET code = 'AAAAAAAAAAAA'",
+    "uq_gift_cards_invoice_line_id": "gift_cards SET invoice_line_id = (SELECT min(id) FROM invoice_lines)",
     "uq_invoice_lines_invoice_id_position": (
         "invoice_lines SET invoice_id = (SELECT min(id) FROM invoices), position = 1"
     ),
@@ -286,6 +306,7 @@ BREAKING_COPIES = {
 
 APPEND_ONLY = (
     "audit_log",
+    "gift_card_entries",
     "deposit_entries",
     "invoice_lines",
     "journal_entries",
@@ -327,6 +348,20 @@ BREAKING_STATEMENTS = {
             " SELECT id, 'adjust', 1 FROM customer_treatments LIMIT 1",
         ),
     ),
+    "tr_gift_cards_balance": (
+        "tr_gift_cards_balance",
+        (
+            "UPDATE gift_cards SET balance_amount = balance_amount + 1 WHERE cancelled_at IS NULL",
+            "UPDATE gift_cards SET initial_amount = initial_amount + 1",
+            "UPDATE gift_cards SET expired_amount = expired_amount + 1",
+            "INSERT INTO gift_cards (code, branch_id, initial_amount, balance_amount)"
+            " SELECT 'AAAAAAAAAAAA', min(id), 5, 5 FROM branches",
+        ),
+    ),
+    "tr_gift_card_entries_balance": (
+        "tr_gift_cards_balance",
+        ("INSERT INTO gift_card_entries (gift_card_id, kind, amount) SELECT min(id), 'adjust', 5 FROM gift_cards",),
+    ),
     "tr_deposits_balance": (
         "tr_deposits_balance",
         ("UPDATE deposits SET balance_amount = balance_amount - 1", "UPDATE deposits SET amount = amount + 1"),
@@ -361,6 +396,7 @@ BREAKING_STATEMENTS = {
             ("bookings", ", version = version + 1"),
             ("customer_files", ""),
             ("customer_treatments", ""),
+            ("gift_cards", ""),
             ("waitlist_entries", ", version = version + 1"),
         )
     },

@@ -10,7 +10,7 @@ from spa_app.extensions import db
 from spa_app.jobs import nightly
 from spa_app.models import IdempotencyKey
 from spa_app.services import idempotency
-from tests.factories import Spa, make_card
+from tests.factories import Spa, make_card, make_gift_card
 
 
 def test_the_night_expires_in_every_branch_and_counts_the_cards(spa: Spa):
@@ -19,6 +19,15 @@ def test_the_night_expires_in_every_branch_and_counts_the_cards(spa: Spa):
 
     assert nightly.expire_due_treatments() == 2
     assert nightly.expire_due_treatments() == 0
+
+
+def test_the_night_expires_gift_cards_and_counts_them(spa: Spa):
+    for _ in range(2):
+        make_gift_card(spa, expires_on=dt.date(2020, 1, 1))
+    make_gift_card(spa)
+
+    assert nightly.expire_due_gift_cards() == 2
+    assert nightly.expire_due_gift_cards() == 0
 
 
 def test_old_forms_are_forgotten_and_young_ones_are_not(spa: Spa):

@@ -252,6 +252,7 @@ def known(spa, tmp_path):
         invoice_of(visit), paper="a4", recipient="secret@example.com", locale="vi", actor=spa.receptionist
     )
     add_treatment_note(visit, body="hidden", actor=spa.therapist)
+    factories.make_gift_card(spa, customer_id=customer, receiver_name="hidden")
     gone = factories.make_booking(spa, customer_id=customer, starts_at=now + dt.timedelta(hours=3))
     bookings.cancel(gone, reason="hidden", actor=spa.receptionist)
     execute("UPDATE bookings SET note = 'hidden', version = version + 1 WHERE id = :id", id=visit)

@@ -23,6 +23,8 @@ from spa_app.models import (
     BookingItem,
     Customer,
     CustomerTreatment,
+    GiftCard,
+    GiftCardEntry,
     Invoice,
     InvoiceLine,
     JournalEntry,
@@ -64,6 +66,7 @@ LEFT_OUT = {
     "invoices.branch_id",
     "payments.branch_id",
     "payouts.branch_id",
+    "gift_cards.branch_id",
     "journal_entries.branch_id",
     "bookings.created_by_id",  # the user's name, here and below
     "bookings.held_by_id",
@@ -71,6 +74,7 @@ LEFT_OUT = {
     "invoices.created_by_id",
     "payments.actor_id",
     "payouts.actor_id",
+    "gift_card_entries.actor_id",
     "journal_entries.actor_id",
     "journal_entries.id",  # the line names its entry
     "products.id",  # the stock names its product
@@ -92,6 +96,8 @@ EXPORTED = {
     InvoiceLine: "invoice_lines",
     Payment: "payments",
     Payout: "payouts",
+    GiftCard: "gift_cards",
+    GiftCardEntry: "gift_card_history",
     JournalEntry: "journal",
     JournalLine: "journal",
     Product: "products",

@@ -9,7 +9,16 @@ from werkzeug.routing import Rule
 
 from spa_app.models import ROLES
 from tests.books import assert_books_balance
-from tests.factories import Spa, login, make_booking, make_card, make_entry, make_product, tomorrow_at
+from tests.factories import (
+    Spa,
+    login,
+    make_booking,
+    make_card,
+    make_entry,
+    make_gift_card,
+    make_product,
+    tomorrow_at,
+)
 
 USERNAMES = {"receptionist": "reception", "therapist": "therapist", "manager": "manager", "owner": "owner"}
 NONSENSE = (
@@ -109,6 +118,12 @@ FIELDS = [
     "late_cancel_fee_amount",
     "waiver_limit_amount",
     "extend_limit_days",
+    "gift_card_months",
+    "gift_card_code",
+    "receiver_name",
+    "greeting",
+    "expires_on",
+    "take_off",
     "lines-0-service",
     "lines-0-sessions",
     "validity",
@@ -168,6 +183,8 @@ QUERY = [
     "late_cancel_minutes",
     "no_show_percent",
     "booking_id",
+    "gift_card_code",
+    "due",
     "print",
 ]
 
@@ -192,6 +209,7 @@ def busy(spa: Spa) -> Spa:
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="pending")
     make_entry(spa)
     make_product(spa.branch)
+    make_gift_card(spa)
     return spa
 
 

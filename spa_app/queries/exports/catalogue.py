@@ -1,6 +1,7 @@
 """What can be exported, in the order in which it is read best."""
 
 from spa_app.queries.exports.books import INVOICE_LINES, INVOICES, JOURNAL, PAYMENTS, PAYOUTS
+from spa_app.queries.exports.gift_cards import GIFT_CARD_HISTORY, GIFT_CARDS
 from spa_app.queries.exports.goods import PRODUCTS, STOCK_MOVEMENTS
 from spa_app.queries.exports.people import CARD_HISTORY, CARDS, CUSTOMERS
 from spa_app.queries.exports.visits import BOOKINGS
@@ -16,6 +17,8 @@ TABLES = {
         INVOICE_LINES,
         PAYMENTS,
         PAYOUTS,
+        GIFT_CARDS,
+        GIFT_CARD_HISTORY,
         JOURNAL,
         PRODUCTS,
         STOCK_MOVEMENTS,

@@ -47,6 +47,7 @@ ACCOUNTS = {
     "4140": AccountWords(N_("Product revenue"), "5111"),  # doanh thu bán hàng hóa
     "5110": AccountWords(N_("Cash over and short"), "811"),  # chi phí khác
     "5120": AccountWords(N_("Petty expenses"), "6428"),  # chi phí quản lý doanh nghiệp, chi phí bằng tiền khác
+    "5130": AccountWords(N_("Goodwill"), "6418"),  # chi phí bán hàng, chi phí bằng tiền khác: gift cards given away
 }
 
 EVENTS = {

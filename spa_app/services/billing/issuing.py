@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from spa_app import clock
 from spa_app.errors import N_, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import Branch, Customer, Invoice, InvoiceCounter, InvoiceLine
+from spa_app.models import Branch, Customer, GiftCard, Invoice, InvoiceCounter, InvoiceLine
 from spa_app.money import vat_within
 from spa_app.services.actor import Actor
 from spa_app.services.ledger import Account, Posting
@@ -156,18 +156,37 @@ def _add_lines(rows: Sequence[InvoiceLine], lowered: Mapping[int, int]) -> None:
 def credit_lines(lines: Iterable[InvoiceLine]) -> list[Posting]:
     """The credits of an invoice's lines: what each earned or is owed, less its discounts, and the VAT.
 
-    Of plans only the VAT: what is owed on their cards is posted card by card.
+    Of plans only the VAT: what is owed on their cards is posted card by card. What sells a gift card names it: the card
+    is made before (``gift_cards.issue_for``).
     """
-    lines = list(lines)
-    kinds = {line.id: line.kind for line in lines}
+    sold = list(lines)
+    kinds = {line.id: line.kind for line in sold}
     sums: dict[Account, int] = {}
-    for line in lines:
+    for line in sold:
         kind = kinds[line.discounts_id] if line.discounts_id else line.kind
+        if kind == "gift_card":
+            continue
         if kind != "plan":
             account = LINE_ACCOUNTS[kind]
             sums[account] = sums.get(account, 0) - (line.amount - line.vat_amount)
         sums[Account.VAT] = sums.get(Account.VAT, 0) - line.vat_amount
-    return [Posting(account, amount) for account, amount in sorted(sums.items())]
+    return [*(Posting(account, amount) for account, amount in sorted(sums.items())), *_gift_cards(sold)]
+
+
+def _gift_cards(lines: Sequence[InvoiceLine]) -> list[Posting]:
+    amounts = {line.id: line.amount for line in lines if line.kind == "gift_card"}
+    if not amounts:
+        return []
+    cards = db.session.execute(
+        select(GiftCard.invoice_line_id, GiftCard.id)
+        .where(GiftCard.invoice_line_id.in_(amounts))
+        .order_by(GiftCard.invoice_line_id)
+    )
+    return [
+        Posting(LINE_ACCOUNTS["gift_card"], -amounts[line_id], gift_card_id=card_id)
+        for line_id, card_id in cards
+        if line_id is not None
+    ]
 
 
 def net_amounts(lines: Iterable[InvoiceLine]) -> dict[int, int]:

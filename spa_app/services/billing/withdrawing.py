@@ -1,6 +1,7 @@
 """Taking invoices back: void while unpaid, by a credit note once money was taken."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import select
 
@@ -8,7 +9,7 @@ from spa_app import clock
 from spa_app.errors import N_, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, Invoice, JournalEntry
-from spa_app.services import audit, ledger, promotions, treatments
+from spa_app.services import audit, gift_cards, ledger, promotions, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
 from spa_app.services.billing.issuing import (
@@ -31,8 +32,9 @@ SALE_EVENTS = ("visit_invoiced", "plan_sold", "sale_invoiced", "fee_charged")
 def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
     """Void the unpaid invoice of a sale, taking its unused cards and its products back, and return the invoice's id.
 
-    Locks the cards, the invoice, then the stocks. Raises :class:`WrongStateError` when money was taken or a visit is
-    billed (undo the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a
+    Locks the cards, the invoice, the gift cards, then the stocks. Raises :class:`WrongStateError` when money was taken
+    or a visit is billed (undo the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError`
+    without a
     reason.
     """
     with atomic() as session:
@@ -53,8 +55,9 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
 def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, actor: Actor) -> None:
     """Take back the invoice of a visit whose completion or cancellation is undone: void it, credit it once paid on.
 
-    The caller holds the booking and its cards locked; locks the invoice, then the customer. Crediting is a manager's
-    act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice: does nothing.
+    The caller holds the booking and its cards locked; locks the invoice, its gift cards, then the customer. Crediting
+    is a manager's act (:class:`NotAllowedError`); what was paid becomes the customer's store credit. No live invoice:
+    does nothing.
     """
     session = db.session
     invoice_id = session.execute(
@@ -92,6 +95,7 @@ def void_invoice(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor,
             number=invoice.number,
             status=Word(STATUS_WORDS[invoice.status]),
         )
+    gift_cards.cancel_sold(invoice.id, reason=reason, actor=actor)
     invoice.status = "void"
     invoice.voided_at = clock.now()
     invoice.reason = reason
@@ -107,6 +111,7 @@ def void_invoice(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor,
 def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
     """Issue the credit note of a whole invoice. What was paid goes to store credit, the rest is no longer owed."""
     lines = list_lines(invoice.id)
+    gift_cards.cancel_sold(invoice.id, reason=reason, actor=actor)
     customer = lock_customer(invoice.customer_id)
     promotions.release(invoice.id)
     wares.take_back(lines, branch=branch, actor=actor, reason=reason)
@@ -138,7 +143,7 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
         invoice_id=note.id,
         reverses_id=_sale_entries(invoice.id)[0],
         postings=[
-            *(Posting(one.account, -one.amount) for one in credit_lines(lines)),
+            *(replace(one, amount=-one.amount) for one in credit_lines(lines)),
             Posting(Account.STORE_CREDIT, -paid, customer_id=customer.id),
             Posting(Account.RECEIVABLE, paid - total),
         ],

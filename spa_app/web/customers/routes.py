@@ -18,6 +18,7 @@ from spa_app.queries.billing import list_due
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
+from spa_app.queries.gift_cards import find_by_code
 from spa_app.queries.waitlist import list_of_customer
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors
@@ -37,9 +38,10 @@ errors.register_way_out("open_survivor", "customers.show", "customer_id")
 @bp.get("")
 @roles(*DESK)
 def index() -> ResponseReturnValue:
-    """Customers found by ``q``, the newest without one. HTMX gets the list alone; the top bar's, as a short menu.
+    """Customers (or a gift card by its code) found by ``q``, the newest without one.
 
-    The page without a ``q`` tells whose birthday is this week, or in the month ``birthdays`` (1 to 12).
+    HTMX gets the list alone; the top bar's, as a short menu. The page without a ``q`` tells whose birthday is this
+    week, or in the month ``birthdays`` (1 to 12).
     """
     q = request.args.get("q", "").strip()
     in_top_bar = request.headers.get("HX-Target") == "search-results"
@@ -54,6 +56,7 @@ def index() -> ResponseReturnValue:
         **(_birthdays() if whole_pane and not q else {}),
         q=q,
         found=found,
+        gift_card=find_by_code(q, branch_ids=[branch.id for branch in signed_in().branches]) if q else None,
         in_top_bar=in_top_bar,
     )
 

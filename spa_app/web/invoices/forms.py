@@ -18,6 +18,7 @@ METHODS = {
     "card": _l("Card"),
     "bank_transfer": _l("Bank transfer"),
     "e_wallet": _l("E-wallet"),
+    "gift_card": _l("Gift card"),
     "store_credit": _l("Store credit"),
     "deposit": _l("Deposit"),
 }
@@ -26,6 +27,7 @@ METHOD_ICONS = {
     "card": "credit-card",
     "bank_transfer": "landmark",
     "e_wallet": "wallet",
+    "gift_card": "gift",
     "store_credit": "piggy-bank",
     "deposit": "calendar-clock",
 }
@@ -79,11 +81,21 @@ class PaymentForm(Form):
         render_kw={"autocomplete": "off", "maxlength": 100},
     )
 
+    gift_card_code = StringField(
+        _l("Code of the gift card"),
+        [Length(max=100)],
+        render_kw={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "maxlength": 100},
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Empty means what is left to pay, and what needs a reference its help says: "optional" would only puzzle.
-        self.amount.flags.unmarked = self.reference.flags.unmarked = True
+        self.amount.flags.unmarked = self.reference.flags.unmarked = self.gift_card_code.flags.unmarked = True
         self.method.choices = [(method, METHODS[method]) for method in PAYMENT_METHODS]
+
+    def set_amount(self, amount: int) -> None:
+        """Show another amount than was typed: what is left, where that was refused."""
+        self.amount.data, self.amount.raw_data = amount, None
 
 
 class VoidForm(Form):

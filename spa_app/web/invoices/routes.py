@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import billing as queries
+from spa_app.queries.gift_cards import list_sold
 from spa_app.queries.parties import list_mates
 from spa_app.services import billing, payments
 from spa_app.web import errors
@@ -104,11 +105,14 @@ def pay(invoice_id: int) -> ResponseReturnValue:
                 amount=form.amount.data,
                 reference="" if cash else form.reference.data or "",
                 tendered_amount=form.tendered_amount.data if cash else None,
+                gift_card_code=form.gift_card_code.data or "",
                 actor=current_actor(),
             ),
         )
     except (InvalidError, ConflictError) as error:
         errors.add_to_form(form, error)
+        if error.code == "gift_card_too_small" and "balance" in error.params:
+            form.set_amount(error.params["balance"].amount)
         return _page(invoice_id, errors.status_of(error), payment=form)
     invoice = queries.get_invoice(invoice_id)
     taken = next(payment for payment in invoice.payments if payment.id == payment_id)
@@ -165,6 +169,7 @@ def _page(
         status,
         title=invoice.number,
         invoice=invoice,
+        gift_cards=list_sold(invoice_id, today=local_today()) if invoice.sells_gift_cards else (),
         form=payment,
         voiding=voiding or VoidForm(formdata=None),
         methods=METHODS,

@@ -58,6 +58,10 @@ class PoliciesForm(Form):
     discount_limit_percent = DecimalField(
         _l("The desk may take off a bill, in percent"), [Optional(), NumberRange(0, 100)], places=None
     )
+    gift_card_months = IntegerField(
+        _l("Gift cards can be used for so many months"),
+        [Optional(), NumberRange(1, branches.MOST_GIFT_CARD_MONTHS)],
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,6 +76,7 @@ class PoliciesForm(Form):
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
             "discount_limit_bp": int((self.discount_limit_percent.data or 0) * 100),
+            "gift_card_months": self.gift_card_months.data,
         }
         for which in ("late_cancel", "no_show"):
             policy, percent = self[f"{which}_policy"].data, self[f"{which}_percent"].data

@@ -1,0 +1,78 @@
+"""Gift cards whose sale is taken back: void while unpaid, by a credit note once money was taken."""
+
+from sqlalchemy import select
+
+from spa_app import clock
+from spa_app.errors import N_, ConflictError, NotFoundError
+from spa_app.extensions import db
+from spa_app.models import GiftCard, InvoiceLine
+from spa_app.money import Money
+from spa_app.services.actor import Actor
+from spa_app.services.gift_cards.cards import append_entry, label, open_way, require_paid
+from spa_app.services.ledger import Account, Posting
+
+
+def cancel_sold(invoice_id: int, *, reason: str, actor: Actor) -> None:
+    """Cancel the cards that an invoice sold, which is being voided or credited as a whole; the caller posts that.
+
+    The caller holds the invoice locked. Locks the cards by id. Raises :class:`ConflictError` where one was used, has
+    expired or was changed since.
+    """
+    cards = db.session.execute(
+        select(GiftCard)
+        .where(GiftCard.invoice_line_id.in_(select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice_id)))
+        .order_by(GiftCard.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalars()
+    for card in cards.all():
+        require_unused(card)
+        _cancel(card, reason=reason, actor=actor)
+
+
+def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Posting:
+    """Take ``amount`` off the card that an invoice line sold, and return the debit to be posted for it.
+
+    For a credit note over (part of) a paid sale: the caller holds the invoice locked, and posts what the buyer gets.
+    Where nothing is left on the card it is cancelled. Raises :class:`ConflictError` for more than is on the card.
+    """
+    card = db.session.execute(
+        select(GiftCard)
+        .where(GiftCard.invoice_line_id == line_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar()
+    if card is None:
+        raise NotFoundError("gift_card_missing", N_("There is no such gift card."))
+    require_paid(card)
+    if not 0 < amount <= card.balance_amount:
+        raise ConflictError(
+            "gift_card_spent",
+            N_("Only %(balance)s is left on gift card %(card)s: no more than that can be given back."),
+            field="amount",
+            ways_out=(open_way(card),),
+            card=label(card),
+            balance=Money(card.balance_amount),
+        )
+    if amount == card.balance_amount:
+        _cancel(card, reason=reason, actor=actor)
+    else:
+        append_entry(card, "adjust", -amount, reason=reason, actor=actor)
+    return Posting(Account.GIFT_CARDS, amount, gift_card_id=card.id)
+
+
+def require_unused(card: GiftCard) -> None:
+    """Raise :class:`ConflictError` unless a locked card is as it was sold."""
+    if card.balance_amount != card.initial_amount or card.cancelled_at is not None:
+        raise ConflictError(
+            "gift_card_in_use",
+            N_("Gift card %(card)s was used or changed since it was sold: its sale can no longer be taken back whole."),
+            ways_out=(open_way(card),),
+            card=label(card),
+        )
+
+
+def _cancel(card: GiftCard, *, reason: str, actor: Actor) -> None:
+    left = card.balance_amount
+    card.cancelled_at = clock.now()
+    append_entry(card, "cancel", -left, reason=reason, actor=actor)

@@ -35,6 +35,30 @@ def split(amount: int, weights: Sequence[int]) -> list[int]:
     return [*shares, amount - sum(shares)]
 
 
+def share_out(amount: int, weights: Sequence[int]) -> list[int]:
+    """Shares of ``amount`` in proportion to ``weights``, by largest remainder: each is within one of its exact share.
+
+    What rounding down leaves goes one by one to the largest remainders, the earlier of two equal ones first. So no
+    share exceeds its weight where ``amount`` does not exceed their sum. All weights zero means equal weights. Raises
+    ``ValueError`` for no weights, a negative one, or a negative amount.
+    """
+    if not weights or min(weights) < 0 or amount < 0:
+        raise ValueError("weights must be given, and nothing be negative")
+    whole = sum(weights)
+    if not whole:
+        weights, whole = [1] * len(weights), len(weights)
+    shares = [amount * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda place: -(amount * weights[place] % whole))
+    for place in by_remainder[: amount - sum(shares)]:
+        shares[place] += 1
+    return shares
+
+
+def percentage(amount: int, share_bp: int) -> int:
+    """So many basis points of an amount that is not negative, half a unit rounded up."""
+    return (amount * share_bp + 5_000) // 10_000
+
+
 def session_value(*, whole: int, spent: int, total_sessions: int, sessions_gone: int, sessions: int = 1) -> int:
     """What ``sessions`` of a card are worth now, in minor units.
 

@@ -176,7 +176,8 @@ RULES = {
                 SELECT FROM booking_items t
                 WHERE t.booking_id = b.id AND t.treatment_id IS NULL AND t.cancelled_at IS NULL) AS bills) w
         CROSS JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE NOT i.is_credited AND l.kind <> 'fee') AS live,
+            SELECT count(*) FILTER (WHERE NOT i.is_credited AND l.kind = 'service') AS live,
+                   count(*) FILTER (WHERE NOT i.is_credited AND l.kind <> 'fee') AS billed,
                    count(*) FILTER (WHERE NOT i.is_credited AND l.kind = 'fee') AS fees,
                    -- A refund leaves the visit as it is.
                    count(*) FILTER (WHERE i.is_credited AND EXISTS (
@@ -185,6 +186,7 @@ RULES = {
             FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
             WHERE i.booking_id = b.id AND i.kind = 'invoice' AND i.status <> 'void') v
         WHERE (w.bills AND v.live + v.refunded = 0) OR (v.live > 0 AND NOT w.bills)
+           OR (b.status <> 'completed' AND v.billed > 0)
            OR (b.status NOT IN ('cancelled', 'no_show') AND v.fees > 0)""",
     "fee revenue in the ledger is not that of the invoices": """
         SELECT l.amount, f.amount
@@ -193,6 +195,49 @@ RULES = {
               FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id
               WHERE n.kind = 'fee' AND i.status <> 'void') f
         WHERE l.amount <> f.amount""",
+    "products or tips in the ledger are not those of the invoices": """
+        SELECT a.kind, l.amount, n.amount
+        FROM (VALUES ('product', 4140), ('tip', 2150)) AS a (kind, account)
+        CROSS JOIN LATERAL (SELECT coalesce(-sum(amount), 0) AS amount FROM journal_lines
+                            WHERE account_id = a.account) l
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(n.amount - n.vat_amount), 0) AS amount
+            FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id
+            LEFT JOIN invoice_lines o ON o.id = n.discounts_id
+            WHERE coalesce(o.kind, n.kind) = a.kind AND i.status <> 'void') n
+        WHERE l.amount <> n.amount""",
+    "a discount is on nothing, raises its line, or leaves less than nothing of it": """
+        SELECT d.id, n.id FROM invoice_lines d LEFT JOIN invoice_lines n ON n.id = d.discounts_id
+        JOIN invoices i ON i.id = d.invoice_id
+        WHERE d.kind = 'discount' AND (
+            n.id IS NULL OR n.invoice_id <> d.invoice_id OR n.kind NOT IN ('service', 'plan', 'product')
+            OR (i.kind = 'invoice' AND d.amount >= 0) OR d.vat_rate_bp <> n.vat_rate_bp
+            OR (i.kind = 'invoice' AND n.amount + (
+                SELECT sum(amount) FROM invoice_lines o WHERE o.discounts_id = n.id) < 0))""",
+    "the VAT of a line is not within what is left of it": """
+        SELECT n.id FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
+        LEFT JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount, coalesce(sum(vat_amount), 0) AS vat
+                           FROM invoice_lines o WHERE o.discounts_id = n.id) d ON true
+        WHERE n.discounts_id IS NULL AND n.vat_amount + d.vat
+            <> round((n.amount + d.amount) * n.vat_rate_bp::numeric / (10000 + n.vat_rate_bp))""",
+    "a tip is nobody's": "SELECT id FROM invoice_lines WHERE kind = 'tip' AND staff_id IS NULL",
+    "a stock is not what its movements leave": """
+        SELECT s.id, s.on_hand, m.quantity FROM product_stocks s LEFT JOIN LATERAL (
+            SELECT coalesce(sum(quantity), 0) AS quantity FROM stock_movements WHERE stock_id = s.id) m ON true
+        WHERE s.on_hand <> m.quantity OR s.on_hand < 0""",
+    "a product was sold out of no stock, or came back without being sold": """
+        SELECT l.id, l.quantity, m.quantity FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        LEFT JOIN LATERAL (SELECT coalesce(-sum(quantity), 0) AS quantity FROM stock_movements o
+                           WHERE o.invoice_line_id = l.id) m ON true
+        WHERE i.kind = 'invoice' AND l.kind = 'product' AND CASE
+            WHEN i.status = 'void' OR i.is_credited THEN m.quantity <> 0
+            WHEN EXISTS (SELECT FROM invoices n WHERE n.corrects_id = i.id AND n.status <> 'void')
+                THEN m.quantity NOT BETWEEN 0 AND l.quantity
+            ELSE m.quantity <> l.quantity END""",
+    "an invoice is replaced by one of another customer or visit, or is not void": """
+        SELECT n.id, o.id FROM invoices n JOIN invoices o ON o.id = n.replaces_id
+        WHERE o.status <> 'void' OR (n.branch_id, n.customer_id) <> (o.branch_id, o.customer_id)
+           OR n.booking_id IS DISTINCT FROM o.booking_id""",
     "a service that was cancelled alone is billed, or the last of its visit": """
         SELECT t.id FROM booking_items t WHERE t.cancelled_at IS NOT NULL AND (
             EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
@@ -232,7 +277,8 @@ RULES = {
               WHERE j.treatment_entry_id = coalesce(e.counterpart_id, e.id) AND l.treatment_id = c.id), 0)""",
     "a price lot is not what its sale put into it": """
         SELECT n.id FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
-        WHERE n.kind = 'plan' AND i.status <> 'void' AND n.amount - n.vat_amount <> (
+        WHERE n.kind = 'plan' AND i.status <> 'void' AND (
+            SELECT sum(o.amount - o.vat_amount) FROM invoice_lines o WHERE n.id IN (o.id, o.discounts_id)) <> (
             SELECT coalesce(sum(c.deferred_amount), 0) + coalesce(sum(r.amount), 0) FROM customer_treatments c
             LEFT JOIN LATERAL (SELECT sum(value_amount) AS amount FROM treatment_entries
                                WHERE treatment_id = c.id AND kind = 'refund') r ON true

@@ -38,7 +38,7 @@ from spa_app.models import (
     UserBranch,
 )
 from spa_app.money import vat_within
-from spa_app.services import billing, bookings, drawers, gift_card_desk, ledger, payments, treatments, waitlist
+from spa_app.services import billing, bookings, drawers, gift_card_desk, ledger, payments, stock, treatments, waitlist
 from spa_app.services.actor import SYSTEM, Actor
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.ledger import Account, Posting
@@ -215,6 +215,22 @@ def make_plan(
     with atomic() as session:
         session.add_all(PlanBranch(plan_id=plan, branch_id=branch_id) for branch_id in branch_ids)
     return plan
+
+
+def make_product(
+    branch_id: int, *, price: int = 200_000, vat_rate_bp: int = 1_000, on_hand: int = 10, name: str | None = None
+) -> int:
+    """A product with so many pieces in a branch."""
+    values = {"name": name or f"Product {next(_serial)}", "sku": None, "price_amount": price}
+    product = stock.save_product(
+        values={**values, "vat_rate_bp": vat_rate_bp, "is_active": True},
+        low_quantity=2,
+        branch_id=branch_id,
+        actor=SYSTEM,
+    )
+    if on_hand:
+        stock.move_stock(product, branch_id=branch_id, kind="received", quantity=on_hand, actor=SYSTEM)
+    return product
 
 
 def make_promotion(code: str | None = None, **values: Any) -> int:

@@ -35,6 +35,7 @@ from spa_app.models.schedule import (
     StaffShift,
 )
 from spa_app.models.staff import Resource, ResourceType, Staff, StaffSkill
+from spa_app.models.stock import Product, ProductStock, StockMovement
 from spa_app.models.treatment import CustomerTreatment, TreatmentEntry, TreatmentShare, derive_status, valid_through
 from spa_app.models.user import ROLES, User, UserBranch
 from spa_app.models.waitlist import EVERY_DAY, WaitlistEntry, WaitlistService
@@ -92,6 +93,8 @@ __all__ = [
     "PlanBranch",
     "PlanItem",
     "Print",
+    "Product",
+    "ProductStock",
     "Promotion",
     "PromotionUse",
     "RecordAccess",
@@ -105,6 +108,7 @@ __all__ = [
     "Staff",
     "StaffShift",
     "StaffSkill",
+    "StockMovement",
     "TreatmentEntry",
     "TreatmentNote",
     "TreatmentShare",

@@ -26,7 +26,8 @@ class Invoice(Base):
     A credit note (``kind``) has a negative total and names the invoice that it corrects, which stays as it was but for
     its ``credited_amount``: what all its notes come to, never more than was paid, since what was not paid is settled
     first. ``is_credited``: nothing of it is left. A note with a ``treatment_id`` gives back what is left of that card,
-    which alone may be without an invoice (an imported one).
+    which alone may be without an invoice (an imported one). An invoice that was changed is
+    void, and the one that takes its place names it in ``replaces_id``.
     """
 
     __tablename__ = "invoices"
@@ -59,6 +60,7 @@ class Invoice(Base):
             " ELSE credited_amount < total_amount OR total_amount = 0 END",
             name="wholly_credited",
         ),
+        CheckConstraint("replaces_id IS NULL OR kind = 'invoice'", name="replaces"),
         Index(
             "uq_invoices_live_booking",
             "booking_id",
@@ -66,6 +68,7 @@ class Invoice(Base):
             postgresql_where=text("kind = 'invoice' AND status <> 'void' AND NOT is_credited"),
         ),
         Index("ix_invoices_corrects_id", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),
+        Index("uq_invoices_replaces_id", "replaces_id", unique=True, postgresql_where=text("replaces_id IS NOT NULL")),
         Index("ix_invoices_refunded", "treatment_id", postgresql_where=text("treatment_id IS NOT NULL")),
         Index("ix_invoices_booking_id", "booking_id"),
         Index("ix_invoices_customer_id", "customer_id", "issued_at"),
@@ -87,6 +90,7 @@ class Invoice(Base):
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     # use_alter: cards point at the line that sold them, and lines at their invoice
     treatment_id: Mapped[int | None] = mapped_column(ForeignKey("customer_treatments.id", use_alter=True))
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     reason: Mapped[str] = mapped_column(server_default="")
     issued_at: Mapped[dt.datetime]
     voided_at: Mapped[dt.datetime | None]
@@ -104,12 +108,24 @@ class InvoiceLine(Base):
 
     A credit note's line names the line of the invoice that it takes back, or a part of it (``corrects_id``); what
     gives back the rest of a card names none, since it follows the card's sessions.
+
+    A discount lowers the line ``discounts_id`` of the same invoice (``amount`` is negative there), and holds the VAT
+    that makes the two of them come to what is within their sum. ``discount_scope`` is ``line`` for one that was granted
+    on that line, ``bill`` or ``promotion`` for the line's share of one on the whole bill; ``discount_bp`` is the
+    percentage that was granted, in basis points, if it was one. A tip names in ``staff_id`` whose it is.
     """
 
     __tablename__ = "invoice_lines"
     __table_args__ = (
         CheckConstraint("kind IN ('service', 'plan', 'product', 'tip', 'fee', 'discount', 'gift_card')", name="kind"),
         CheckConstraint("quantity <> 0", name="quantity"),
+        CheckConstraint("product_id IS NULL OR kind = 'product'", name="product"),
+        CheckConstraint("staff_id IS NULL OR kind = 'tip'", name="tip"),
+        CheckConstraint(
+            "num_nonnulls(discounts_id, discount_scope, discount_bp) = 0 OR kind = 'discount'", name="discount"
+        ),
+        CheckConstraint("discount_scope IN ('line', 'bill', 'promotion')", name="discount_scope"),
+        CheckConstraint("discount_bp BETWEEN 1 AND 10000", name="discount_bp"),
         UniqueConstraint("invoice_id", "position"),
         Index("ix_invoice_lines_corrects_id", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),
     )
@@ -128,6 +144,11 @@ class InvoiceLine(Base):
     # use_alter: items point at cards, cards at the line that sold them, lines at the item that they bill
     booking_item_id: Mapped[int | None] = mapped_column(ForeignKey("booking_items.id", use_alter=True))
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoice_lines.id"))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey("products.id"))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    discounts_id: Mapped[int | None] = mapped_column(ForeignKey("invoice_lines.id"))
+    discount_scope: Mapped[str | None]
+    discount_bp: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class Payment(Base):

@@ -13,10 +13,11 @@ class Branch(Base):
     """One spa. Dates on its cards and reports are dates of its ``timezone``. ``tax_code`` stands on its invoices.
 
     A fee is a share of the visit's price in basis points, or an amount in minor units. A receptionist may waive what a
-    policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, and refund up to
-    ``refund_limit_amount`` of one invoice; above it a manager decides. Gift cards sold here are good for
-    ``gift_card_months``, without a number for ever. Closing a day with unpaid invoices of that day is possible with a
-    warning, or not at all (``close_with_open_invoices``: ``warn``, ``block``).
+    policy takes up to ``waiver_limit_amount``, extend a card by ``extend_limit_days`` in all, take
+    ``discount_limit_bp`` basis points off a bill, and refund up to ``refund_limit_amount`` of one invoice; above it a
+    manager decides. Gift cards sold here are good for ``gift_card_months``, without a number for ever. Closing a day
+    with unpaid invoices of that day is possible with a warning, or not at all (``close_with_open_invoices``: ``warn``,
+    ``block``).
     """
 
     __tablename__ = "branches"
@@ -44,6 +45,7 @@ class Branch(Base):
         CheckConstraint("late_cancel_minutes >= 0", name="late_cancel_minutes"),
         CheckConstraint("extend_limit_days >= 0", name="extend_limit"),
         CheckConstraint("close_with_open_invoices IN ('warn', 'block')", name="close_with_open_invoices"),
+        CheckConstraint("discount_limit_bp BETWEEN 0 AND 10000", name="discount_limit"),
         CheckConstraint("gift_card_months BETWEEN 1 AND 120", name="gift_card_months"),
         CheckConstraint("refund_limit_amount >= 0", name="refund_limit"),
     )
@@ -69,6 +71,7 @@ class Branch(Base):
     waiver_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     extend_limit_days: Mapped[int] = mapped_column(SmallInteger, server_default=text("30"))
     close_with_open_invoices: Mapped[str] = mapped_column(server_default="warn")
+    discount_limit_bp: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     gift_card_months: Mapped[int | None] = mapped_column(SmallInteger)
     refund_limit_amount: Mapped[int] = mapped_column(server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))

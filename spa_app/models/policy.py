@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from spa_app.money import percentage
+
 POLICIES = ("none", "forfeit", "fee")
 
 
@@ -44,6 +46,6 @@ class Policy:
             return Taking("forfeit", sum(prepaid), len(prepaid)) if prepaid else NOTHING
         if self.kind == "fee":
             price = sum(price for price, _ in items)
-            fee = (price * self.fee_bp + 5_000) // 10_000 if self.fee_bp is not None else self.fee_amount or 0
+            fee = percentage(price, self.fee_bp) if self.fee_bp is not None else self.fee_amount or 0
             return Taking("fee", fee) if fee else NOTHING
         return NOTHING

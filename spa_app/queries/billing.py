@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
@@ -38,7 +38,11 @@ STATUSES: dict[str, ColumnElement[bool]] = {
 
 @dataclass(frozen=True)
 class LineView:
-    """One line. ``amount`` includes VAT."""
+    """One line. ``amount`` includes VAT.
+
+    A discount names in ``discounts_id`` the line that it lowers, ``discount_bp`` is its percentage if it was granted as
+    one, and ``description`` its reason. The ``description`` of a tip is whose it is.
+    """
 
     kind: str
     description: str
@@ -46,6 +50,15 @@ class LineView:
     amount: int
     vat_amount: int
     vat_rate_bp: int
+    id: int
+    discounts_id: int | None
+    discount_scope: str | None
+    discount_bp: int | None
+    service_id: int | None
+    plan_id: int | None
+    product_id: int | None
+    staff_id: int | None
+    booking_item_id: int | None
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,8 @@ class InvoiceView:
     is_refund: bool  # of an invoice; a card's is taken back on the card
     corrects: tuple[int, str] | None
     notes: tuple[NoteView, ...]
+    replaces: tuple[int, str] | None
+    replaced_by: tuple[int, str] | None
     reason: str
     issued_at: dt.datetime
     issued_by: str | None
@@ -157,8 +172,24 @@ class InvoiceView:
 
     @property
     def is_voidable(self) -> bool:
-        """Whether it is an unpaid sale of its own; a visit's invoice goes with the visit's completion instead."""
-        return self.kind == "invoice" and self.status == "open" and self.booking_id is None
+        """Whether it is an unpaid sale; a visit's invoice goes with the visit's completion instead."""
+        return self._is_unpaid and self.booking_id is None
+
+    @property
+    def is_changeable(self) -> bool:
+        """Whether lines can still be added and taken off: by another invoice that takes this one's place."""
+        return self._is_unpaid and all(line.kind not in ("fee", "gift_card") for line in self.lines)
+
+    @property
+    def _is_unpaid(self) -> bool:
+        return (
+            self.kind == "invoice" and self.status in ("open", "paid") and not self.paid_amount and not self.is_credited
+        )
+
+    @property
+    def discount_amount(self) -> int:
+        """What was taken off."""
+        return -sum(line.amount for line in self.lines if line.kind == "discount")
 
     @property
     def is_refundable(self) -> bool:
@@ -233,21 +264,35 @@ def find_invoice_branch(invoice_id: int, *, branch_ids: Collection[int]) -> int 
 
 def get_invoice(invoice_id: int) -> InvoiceView:
     """An invoice that is there (:func:`find_invoice_branch`), as it stands now. Six statements at most."""
-    corrects = aliased(Invoice)
+    corrects, former, later = (aliased(Invoice) for _ in range(3))
     refunded = select(JournalEntry.id).where(
         JournalEntry.invoice_id == Invoice.id, JournalEntry.event == "invoice_refunded"
     )
     row = db.session.execute(
-        select(Invoice, Customer, Branch, Booking.starts_at, User.full_name, corrects.number, exists(refunded))
+        select(
+            Invoice,
+            Customer,
+            Branch,
+            Booking.starts_at,
+            User.full_name,
+            corrects.number,
+            exists(refunded),
+            former.number,
+            later.id,
+            later.number,
+        )
         .join(Customer, Customer.id == Invoice.customer_id)
         .join(Branch, Branch.id == Invoice.branch_id)
         .outerjoin(Booking, Booking.id == Invoice.booking_id)
         .outerjoin(User, User.id == Invoice.created_by_id)
         .outerjoin(corrects, corrects.id == Invoice.corrects_id)
+        .outerjoin(former, former.id == Invoice.replaces_id)
+        .outerjoin(later, later.replaces_id == Invoice.id)
         .where(Invoice.id == invoice_id)
         .execution_options(populate_existing=True)
     ).one()
-    invoice, customer, branch, visit_at, issued_by, corrects_number, is_refund = row
+    invoice, customer, branch, visit_at, issued_by, corrects_number, is_refund, *changed = row
+    former_number, later_id, later_number = changed
     is_note = invoice.kind == "credit_note"
     return InvoiceView(
         id=invoice.id,
@@ -272,6 +317,8 @@ def get_invoice(invoice_id: int) -> InvoiceView:
         is_refund=is_refund,
         corrects=(invoice.corrects_id, corrects_number) if invoice.corrects_id else None,
         notes=() if is_note else _notes(invoice_id),
+        replaces=(invoice.replaces_id, former_number) if invoice.replaces_id else None,
+        replaced_by=(later_id, later_number) if later_id else None,
         reason=invoice.reason,
         issued_at=invoice.issued_at,
         issued_by=issued_by,
@@ -407,10 +454,7 @@ def _lines(invoice_id: int) -> tuple[LineView, ...]:
     rows = db.session.execute(
         select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
     ).scalars()
-    return tuple(
-        LineView(line.kind, line.description, line.quantity, line.amount, line.vat_amount, line.vat_rate_bp)
-        for line in rows
-    )
+    return tuple(LineView(**{field.name: getattr(line, field.name) for field in fields(LineView)}) for line in rows)
 
 
 def _payments(invoice_id: int) -> tuple[PaymentView, ...]:

@@ -158,12 +158,19 @@ def list_history(treatment_id: int, *, page: int) -> tuple[list[HistoryRow], int
 def get_lot(treatment_id: int) -> Lot:
     """The price lot of a card that exists."""
     origin, owner = aliased(CustomerTreatment), aliased(Customer)
+    line = aliased(InvoiceLine)
+    price = (
+        select(func.sum(line.amount))
+        .where(or_(line.id == InvoiceLine.id, line.discounts_id == InvoiceLine.id))
+        .correlate(InvoiceLine)
+        .scalar_subquery()
+    )
     row = db.session.execute(
         select(
             Invoice.id,
             Invoice.number,
             func.coalesce(Invoice.issued_at, CustomerTreatment.created_at),
-            InvoiceLine.amount,
+            price,
             CustomerTreatment.deferred_amount,
             CustomerTreatment.total_sessions,
             origin.id,

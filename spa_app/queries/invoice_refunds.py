@@ -1,5 +1,6 @@
 """What a refund of an invoice starts from."""
 
+from collections import defaultdict
 from typing import Any
 
 from sqlalchemy import func, select
@@ -71,13 +72,22 @@ def _list_lines(invoice_id: int) -> tuple[LineFacts, ...]:
         .order_by(InvoiceLine.position)
     )
     cards, on_gift_cards = _cards_of(invoice_id), _on_gift_cards(invoice_id)
-    lines = []
+    sold, discounts = [], defaultdict(list)
     for line, amount, vat in rows:
+        part = Part(line.id, line.amount, line.vat_amount, int(amount), int(vat))
+        if line.discounts_id:
+            discounts[line.discounts_id].append(part)
+        else:
+            sold.append((line, part))
+    lines = []
+    for line, part in sold:
         card_ids, worth, is_untouched = cards.get(line.id, ((), 0, False))
-        untouched = is_untouched and worth == line.amount - line.vat_amount
+        net = sum(one.amount - one.vat_amount for one in (part, *discounts[line.id]))
+        untouched = is_untouched and worth == net
         lines.append(
             LineFacts(
-                line=Part(line.id, line.amount, line.vat_amount, int(amount), int(vat)),
+                line=part,
+                discounts=tuple(discounts[line.id]),
                 kind=line.kind,
                 description=line.description,
                 quantity=line.quantity,

@@ -34,24 +34,38 @@ from spa_app.models import (
 # Store credit is spent, but no money comes in with it.
 MONEY_METHODS = ("cash", "card", "bank_transfer", "e_wallet")
 _SERVICE_REVENUE, _BREAKAGE_REVENUE = "4110", "4120"
+# What is earned or owed beside sessions: account → its name among the revenue of a day.
+EARNED = {"4110": "services", "4130": "fees", "4140": "products", "2150": "tips"}
+_SESSION_EVENTS = ("session_recognised", "session_returned", "sessions_expired", "sessions_reactivated")
 _USED = ("punch", "unpunch", "forfeit")
 PER_PAGE = 100
 
 
 @dataclass
 class Day:
-    """What a day brought: ``takings`` by method less what went back, ``sessions`` punched or forfeited likewise."""
+    """What a day brought: ``takings`` by method and ``sessions`` punched or forfeited, less what went back of either.
+
+    ``revenue_amount`` is that of sessions, ``breakage_amount`` that of expired ones; ``earned`` is what bills earned
+    otherwise, by :data:`EARNED`, less what was taken back. None of it holds VAT. Tips are owed to therapists.
+    """
 
     on: dt.date
     takings: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     sessions: int = 0
     revenue_amount: int = 0
     breakage_amount: int = 0
+    earned: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def taken_amount(self) -> int:
         """Money that came in, by any method, less what went back."""
         return sum(self.takings[method] for method in MONEY_METHODS)
+
+    @property
+    def all_revenue_amount(self) -> int:
+        """Revenue of every kind; tips are none."""
+        billed = sum(amount for name, amount in self.earned.items() if name != "tips")
+        return billed + self.revenue_amount + self.breakage_amount
 
     @property
     def credit_amount(self) -> int:
@@ -139,24 +153,24 @@ def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -
         select(moved.c.posted_on, moved.c.method, func.sum(moved.c.amount)).group_by(moved.c.posted_on, moved.c.method)
     ):
         days[on].takings[method] = int(amount)
-    for on, code, amount in db.session.execute(
-        select(JournalEntry.posted_on, Account.code, -func.sum(JournalLine.amount))
+    of_sessions = JournalEntry.event.in_(_SESSION_EVENTS)
+    for on, code, is_session, amount in db.session.execute(
+        select(JournalEntry.posted_on, Account.code, of_sessions, -func.sum(JournalLine.amount))
         .join(JournalLine, JournalLine.entry_id == JournalEntry.id)
         .join(Account, Account.id == JournalLine.account_id)
         .where(
             JournalEntry.branch_id == branch_id,
             JournalEntry.posted_on.between(first, last),
-            JournalEntry.event.in_(
-                ("session_recognised", "session_returned", "sessions_expired", "sessions_reactivated")
-            ),
-            Account.code.in_((_SERVICE_REVENUE, _BREAKAGE_REVENUE)),
+            Account.code.in_((_BREAKAGE_REVENUE, *EARNED)),
         )
-        .group_by(JournalEntry.posted_on, Account.code)
+        .group_by(JournalEntry.posted_on, Account.code, of_sessions)
     ):
-        if code == _SERVICE_REVENUE:
-            days[on].revenue_amount = int(amount)
+        if code == _BREAKAGE_REVENUE:
+            days[on].breakage_amount += int(amount)
+        elif is_session:
+            days[on].revenue_amount += int(amount)
         else:
-            days[on].breakage_amount = int(amount)
+            days[on].earned[EARNED[code]] += int(amount)
     day_of = cast(func.timezone(timezone, TreatmentEntry.created_at), Date).label("day")
     for on, sessions in db.session.execute(
         _used(branch_id, timezone, first, last).add_columns(day_of, -func.sum(TreatmentEntry.sessions)).group_by("day")
@@ -334,4 +348,6 @@ def _total(on: dt.date, days: Any) -> Day:
         total.sessions += day.sessions
         total.revenue_amount += day.revenue_amount
         total.breakage_amount += day.breakage_amount
+        for name, amount in day.earned.items():
+            total.earned[name] += amount
     return total

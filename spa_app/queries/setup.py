@@ -47,6 +47,7 @@ POLICY_COLUMNS = (
     "waiver_limit_amount",
     "extend_limit_days",
     "close_with_open_invoices",
+    "discount_limit_bp",
     "gift_card_months",
     "refund_limit_amount",
 )

@@ -96,6 +96,8 @@ def check_policies(values: dict[str, Any]) -> None:
         raise InvalidError("limit_invalid", N_("Give up to 3650 days."), field="extend_limit_days")
     if values["close_with_open_invoices"] not in OPEN_INVOICES:
         raise InvalidError("policy_unknown", N_("Choose what happens."), field="close_with_open_invoices")
+    if not 0 <= (values["discount_limit_bp"] or 0) <= 10_000:
+        raise InvalidError("limit_invalid", N_("Give a percentage up to 100."), field="discount_limit_bp")
     if values["gift_card_months"] is not None and not 1 <= values["gift_card_months"] <= MOST_GIFT_CARD_MONTHS:
         raise InvalidError("months_invalid", N_("Give 1 to 120 months."), field="gift_card_months")
     for name in ("waiver_limit_amount", "refund_limit_amount"):

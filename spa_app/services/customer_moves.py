@@ -125,6 +125,9 @@ _TIES = text(
     UNION ALL
     SELECT 'invoices.customer_id', id, 'invoices.customer_id', corrects_id
     FROM invoices WHERE id = ANY(:invoices) AND corrects_id = ANY(:invoices)
+    UNION ALL
+    SELECT 'invoices.customer_id', id, 'invoices.customer_id', replaces_id
+    FROM invoices WHERE id = ANY(:invoices) AND replaces_id = ANY(:invoices)
     """
 )
 _LOCKS = (

@@ -20,6 +20,7 @@ from spa_app.models import (
     OutboxMessage,
     Plan,
     PlanItem,
+    Product,
     Resource,
     ResourceType,
     Service,
@@ -28,6 +29,7 @@ from spa_app.models import (
     StaffShift,
     StaffSkill,
 )
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import (
     blocks,
     bookings,
@@ -38,11 +40,12 @@ from spa_app.services import (
     payments,
     rosters,
     shift_templates,
+    stock,
     users,
     waitlist,
 )
 from spa_app.services.actor import SYSTEM, Actor
-from spa_app.services.billing import sell_plan
+from spa_app.services.billing import change_bill, sell, sell_plan
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.demo_gift_cards import add_gift_cards
 from spa_app.services.drawers import Count
@@ -64,6 +67,13 @@ PLANS = (
     ("5 × Swedish Massage", 2_125_000, 180, (("Swedish Massage", 5),)),
     ("Glow and Relax", 5_400_000, 365, (("Deep Cleansing Facial", 6), ("Hot Stone Massage", 3))),
     ("20 sessions of anything", 8_800_000, 730, ((None, 20),)),
+)
+# name, article number, price in đồng, pieces, low from so many down
+PRODUCTS = (
+    ("Sunscreen SPF 50", "SC-50", 420_000, 24, 5),
+    ("Hyaluronic serum", "SR-HA", 680_000, 12, 4),
+    ("Massage oil 200 ml", "OIL-200", 250_000, 3, 4),
+    ("Sheet mask", "MASK", 45_000, 80, 20),
 )
 ROOMS = (
     ("Facial 1", "Facial room"),
@@ -119,6 +129,8 @@ def load_demo_data(*, timezone: str) -> bool:
         customers = _customers(dice)
         _cards(dice, branch, customers, manager)
         _day(dice, branch, services, customers, manager)
+        _products(branch, manager)
+        _bills(branch, customers, manager)
         _settle(dice, manager)
         add_gift_cards(branch, customers, manager)
         _deposits(manager)
@@ -143,6 +155,7 @@ def _branch(timezone: str) -> Branch:
         late_cancel_policy="fee",
         late_cancel_fee_bp=5_000,
         waiver_limit_amount=200_000,
+        discount_limit_bp=1_000,
         gift_card_months=12,
     )
     db.session.add(branch)
@@ -358,6 +371,35 @@ def _visit(
         bookings.start(booking_id, actor=manager)
     if at < now - dt.timedelta(minutes=90):
         bookings.complete(booking_id, actor=manager)
+
+
+def _products(branch: Branch, manager: Actor) -> None:
+    for name, sku, price, pieces, low in PRODUCTS:
+        product_id = stock.save_product(
+            values={"name": name, "sku": sku, "price_amount": price, "vat_rate_bp": 1_000, "is_active": True},
+            low_quantity=low,
+            branch_id=branch.id,
+            actor=manager,
+        )
+        stock.move_stock(product_id, branch_id=branch.id, kind="received", quantity=pieces, actor=manager)
+
+
+def _bills(branch: Branch, customers: list[int], manager: Actor) -> None:
+    """A tip, a discount and products on some bills, and a sale without a visit."""
+    products = db.session.execute(select(Product.id).order_by(Product.id)).scalars().all()
+    query = select(Invoice.id).where(Invoice.status == "open", Invoice.booking_id.is_not(None)).order_by(Invoice.id)
+    additions = (
+        Bill(tip=Tip(50_000)),
+        Bill(discount=Discount(share_bp=1_000), reason="Khách quen"),
+        Bill(wares=(Ware("product", products[0]),), tip=Tip(100_000)),
+    )
+    for invoice_id, bill in zip(db.session.execute(query).scalars().all(), additions, strict=False):
+        change_bill(invoice_id, bill=bill, actor=manager)
+    bill = Bill(
+        wares=(Ware("product", products[1]), Ware("product", products[3], 5, Discount(share_bp=2_000))),
+        reason="Sinh nhật",
+    )
+    sell(customer_id=customers[-1], branch_id=branch.id, bill=bill, actor=manager)
 
 
 def _settle(dice: random.Random, manager: Actor) -> None:

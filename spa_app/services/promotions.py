@@ -92,6 +92,22 @@ def release(invoice_id: int) -> None:
     db.session.flush()
 
 
+def retake(invoice_id: int) -> None:
+    """Count the use of a bill that :func:`release` gave back again, because what credited the bill is taken back.
+
+    The caller holds the invoice. Locks the promotion. Raises :class:`ConflictError` where its uses are taken meanwhile.
+    """
+    use = db.session.execute(
+        select(PromotionUse).where(PromotionUse.invoice_id == invoice_id).order_by(PromotionUse.id.desc()).limit(1)
+    ).scalar()
+    if use is None or use.released_at is None:
+        return
+    promotion = _lock(use.promotion_id)
+    use.released_at = None
+    promotion.used_count = Promotion.used_count + 1
+    db.session.flush()
+
+
 def save_promotion(
     *, values: dict[str, Any], actor: Actor, promotion_id: int | None = None, seen: str | None = None
 ) -> int:

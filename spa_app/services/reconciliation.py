@@ -33,6 +33,8 @@ CREDIT = """
     SELECT customer_id AS id, -sum(amount) AS amount FROM journal_lines WHERE account_id = 2130 GROUP BY customer_id
 """
 
+MOVED = "SELECT stock_id AS id, sum(quantity) AS quantity FROM stock_movements GROUP BY stock_id"
+
 # code → (what it means, SQL of (id, what is stored, what its history says)), one row per fault.
 CHECKS: dict[str, tuple[str, str]] = {
     "card_counters": (
@@ -93,13 +95,16 @@ CHECKS: dict[str, tuple[str, str]] = {
     "card_lots": (
         "invoice line {id}: it sold {stored} without VAT, its cards and their refunds come to {computed}",
         """
-        SELECT n.id, n.amount - n.vat_amount AS stored, sum(c.deferred_amount) + coalesce(sum(r.amount), 0) AS computed
+        SELECT n.id, n.net AS stored, sum(c.deferred_amount) + coalesce(sum(r.amount), 0) AS computed
         FROM customer_treatments c
-        JOIN invoice_lines n ON n.id = c.invoice_line_id
+        JOIN (SELECT coalesce(l.discounts_id, l.id) AS id, min(l.invoice_id) AS invoice_id,
+                     sum(l.amount - l.vat_amount) AS net
+              FROM invoice_lines l LEFT JOIN invoice_lines o ON o.id = l.discounts_id
+              WHERE coalesce(o.kind, l.kind) = 'plan' GROUP BY 1) n ON n.id = c.invoice_line_id
         JOIN invoices i ON i.id = n.invoice_id AND i.status <> 'void'
         LEFT JOIN (SELECT treatment_id, sum(value_amount) AS amount FROM treatment_entries WHERE kind = 'refund'
                    GROUP BY treatment_id) r ON r.treatment_id = c.id
-        GROUP BY n.id HAVING n.amount - n.vat_amount <> sum(c.deferred_amount) + coalesce(sum(r.amount), 0)
+        GROUP BY n.id, n.net HAVING n.net <> sum(c.deferred_amount) + coalesce(sum(r.amount), 0)
         """,
     ),
     "card_freezes": (
@@ -380,6 +385,59 @@ CHECKS: dict[str, tuple[str, str]] = {
         WHERE c.reopened_at IS NULL AND c.totals -> 'takings' <> coalesce(t.amounts, '{}')
         """,
     ),
+    # A discount is on a line of the same invoice and leaves it at zero or above, with the VAT that is in what is left.
+    "discounts": (
+        "invoice line {id}: with its discounts it comes to {stored} (amount/VAT), which should be {computed}",
+        """
+        SELECT n.id, concat_ws('/', n.amount + d.amount, n.vat_amount + d.vat_amount) AS stored,
+               concat_ws('/', greatest(n.amount + d.amount, 0),
+                         round(n.vat_rate_bp * (n.amount + d.amount) / (10000.0 + n.vat_rate_bp))) AS computed
+        FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id AND i.kind = 'invoice'
+        JOIN (SELECT discounts_id, sum(amount) AS amount, sum(vat_amount) AS vat_amount, max(amount) AS least,
+                     min(invoice_id) AS first, max(invoice_id) AS last
+              FROM invoice_lines WHERE discounts_id IS NOT NULL GROUP BY discounts_id) d ON d.discounts_id = n.id
+        WHERE n.amount + d.amount < 0 OR d.least >= 0 OR (d.first, d.last) <> (n.invoice_id, n.invoice_id)
+           OR n.vat_amount + d.vat_amount
+              <> round(n.vat_rate_bp * (n.amount + d.amount) / (10000.0 + n.vat_rate_bp))
+        """,
+    ),
+    "stock": (
+        "product stock {id}: {stored} on hand, its movements say {computed}",
+        f"""
+        SELECT s.id, s.on_hand AS stored, coalesce(m.quantity, 0) AS computed
+        FROM product_stocks s LEFT JOIN ({MOVED}) m USING (id)
+        WHERE s.on_hand <> coalesce(m.quantity, 0)
+        """,
+    ),
+    "stock_sold": (
+        "invoice line {id}: {stored} pieces left the stock for it, its invoice says {computed}",
+        """
+        SELECT l.id, coalesce(m.quantity, 0) AS stored,
+               CASE WHEN i.status = 'void' OR i.is_credited THEN '0' ELSE 'up to ' || l.quantity END AS computed
+        FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id AND i.kind = 'invoice'
+        LEFT JOIN (SELECT invoice_line_id, -sum(quantity) AS quantity FROM stock_movements
+                   WHERE invoice_line_id IS NOT NULL GROUP BY 1) m ON m.invoice_line_id = l.id
+        WHERE l.kind = 'product' AND CASE
+            WHEN i.status = 'void' OR i.is_credited THEN coalesce(m.quantity, 0) <> 0
+            WHEN EXISTS (SELECT FROM invoices n WHERE n.corrects_id = i.id AND n.status <> 'void')
+                THEN coalesce(m.quantity, 0) NOT BETWEEN 0 AND l.quantity
+            ELSE coalesce(m.quantity, 0) <> l.quantity END
+        """,
+    ),
+    "tips_payable": (
+        "branch {id}: tips of {stored} stand on its invoices, the ledger says {computed}",
+        """
+        SELECT b.id, coalesce(f.amount, 0) AS stored, coalesce(r.amount, 0) AS computed
+        FROM branches b
+        LEFT JOIN (SELECT v.branch_id, sum(l.amount) AS amount
+                   FROM invoice_lines l JOIN invoices v ON v.id = l.invoice_id
+                   WHERE l.kind = 'tip' AND v.status <> 'void' GROUP BY v.branch_id) f ON f.branch_id = b.id
+        LEFT JOIN (SELECT e.branch_id, -sum(l.amount) AS amount
+                   FROM journal_lines l JOIN journal_entries e ON e.id = l.entry_id
+                   WHERE l.account_id = 2150 GROUP BY e.branch_id) r ON r.branch_id = b.id
+        WHERE coalesce(f.amount, 0) <> coalesce(r.amount, 0)
+        """,
+    ),
     "fee_revenue": (
         "branch {id}: fees of {stored} stand on its invoices, the ledger says {computed}",
         """
@@ -403,6 +461,7 @@ CACHES = (
     "invoice_sums",
     "invoice_credited",
     "store_credit",
+    "stock",
     "gift_card_balance",
 )  # what FIXES write anew
 FIXES = (
@@ -440,6 +499,11 @@ FIXES = (
     FROM customers o LEFT JOIN ({CREDIT}) l USING (id)
     WHERE o.id = c.id AND c.credit_amount <> coalesce(l.amount, 0)
     """,
+    f"""
+    UPDATE product_stocks s SET on_hand = coalesce(m.quantity, 0)
+    FROM product_stocks o LEFT JOIN ({MOVED}) m USING (id)
+    WHERE o.id = s.id AND s.on_hand <> coalesce(m.quantity, 0)
+    """,
     GIFT_CARD_FIX,
 )
 
@@ -468,13 +532,14 @@ def list_faults() -> list[Fault]:
 def fix_caches(faults: Sequence[Fault], *, actor: Actor) -> None:
     """Write every cached counter, amount and status anew from its history, which is never touched.
 
-    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, gift cards and customers against every
-    write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when it
-    has to wait for longer than 3 s.
+    Those of ``faults`` that are a cache's are audited. Locks cards, invoices, gift cards, customers and stocks against
+    every write, so that no desk comes between a history and what is written from it. Raises :class:`ConflictError` when
+    it has to wait for longer than 3 s.
     """
     with atomic() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        session.execute(text("LOCK TABLE customer_treatments, invoices, gift_cards, customers IN EXCLUSIVE MODE"))
+        tables = "customer_treatments, invoices, gift_cards, customers, product_stocks"
+        session.execute(text(f"LOCK TABLE {tables} IN EXCLUSIVE MODE"))
         for fix in FIXES:
             session.execute(text(fix))
         for fault in faults:

@@ -1,11 +1,11 @@
 """The one place that commits, and the one place that turns a violated constraint into what the user is told.
 
 Locks are taken in one order everywhere: idempotency key → booking → entry of the waitlist → staff by id → resources by
-id → lapsed holds by id → treatments by id → invoice → gift cards by id → customers by id → invoice counter → the open
-session of a drawer. Lock before you check. (A lapsed hold is a booking too, but nobody who has one locked waits for a
-therapist.) Whoever closes a drawer or a day locks the branch first of all, and then no more than drawers. One stands
-aside: whoever books for a new customer on a shared phone locks its first holder before the therapists; safe as long as
-nobody who has that lock waits for one.
+id → lapsed holds by id → treatments by id → invoice → gift cards by id → deposits by id → customers by id → promotion
+→ stocks by id → invoice counter → the open session of a drawer. Lock before you check. (A lapsed hold is a booking too,
+but nobody who has one locked waits for a therapist.) Whoever closes a drawer or a day locks the branch first of all,
+and then no more than drawers. One stands aside: whoever books for a new customer on a shared phone locks its first
+holder before the therapists; safe as long as nobody who has that lock waits for one.
 """
 
 import datetime as dt
@@ -99,6 +99,14 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
     "ck_customers_credit": lambda: ConflictError(
         "no_credit", N_("The customer's store credit no longer covers this."), field="amount"
     ),
+    "ck_product_stocks_on_hand": lambda: ConflictError(
+        "out_of_stock", N_("The last of these was just sold. Nothing was sold twice."), field="lines"
+    ),
+    "uq_invoices_replaces_id": lambda: ConflictError(
+        "bill_changed", N_("Somebody else has just changed this bill. Open the new one.")
+    ),
+    "uq_products_name": lambda: ConflictError("name_taken", N_("Something here already has this name."), field="name"),
+    "uq_products_sku": lambda: ConflictError("sku_taken", N_("Another product has this number."), field="sku"),
     "ck_gift_cards_balance": lambda: ConflictError(
         "gift_card_too_small", N_("Less is left on the gift card by now. Nothing was taken."), field="amount"
     ),

@@ -46,6 +46,7 @@ from spa_app.web.reports import liability as _liability  # noqa: F401 - its rout
 from spa_app.web.reports import routes as reports
 from spa_app.web.rosters import leave as _leave  # noqa: F401 - its routes
 from spa_app.web.rosters import routes as rosters
+from spa_app.web.sales import routes as sales
 from spa_app.web.setup import frame as setup
 from spa_app.web.treatments import acts as _acts  # noqa: F401 - its routes
 from spa_app.web.treatments import card as cards
@@ -82,6 +83,7 @@ AREAS = (
     invoices,
     reports,
     rosters,
+    sales,
     series,
     setup,
     sheet,

@@ -72,10 +72,14 @@ def with_notices(body: str = "", status: int = 200) -> Response:
 
 
 def redirect(location: str, *, target: str = "#main") -> BaseResponse:
-    """Send the client on after a POST: 303 for a plain one; HTMX fetches ``location`` into ``target``."""
+    """Send the client on after a POST: 303 for a plain one; HTMX fetches ``location`` into ``target``.
+
+    Beside the calendar the address stays that of the calendar.
+    """
     if not is_partial():
         return plain_redirect(location, code=303)
-    return Response(status=204, headers={"HX-Location": json.dumps({"path": location, "target": target})})
+    where = {"path": location, "target": target, **({"push": "false"} if target == "#panel" else {})}
+    return Response(status=204, headers={"HX-Location": json.dumps(where)})
 
 
 def toast(

@@ -21,7 +21,7 @@ RAIL = (
         ("calendar", "bookings", "blocks", "affected", "walk_ins", "series", "waitlist", "deposits"),
     ),
     ("customers.index", N_("Customers"), "users", DESK, ("customers", "treatments", "cards")),
-    ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "day_close", "gift_cards", "store_credit")),
+    ("invoices.index", N_("Sales"), "receipt", DESK, ("invoices", "sales", "day_close", "gift_cards", "store_credit")),
     ("rosters.week", N_("Roster"), "calendar-clock", EVERYONE, ("rosters",)),
     ("reports.index", N_("Reports"), "chart-column", MANAGERS, ("reports",)),
     ("setup.index", N_("Set-up"), "settings", MANAGERS, ("setup", "audit")),

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from spa_app import clock
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import billing, bookings, day_close, drawers, payments, refunds, rosters, shift_templates
 from spa_app.services.actor import SYSTEM
 from spa_app.services.bookings import ItemRequest
@@ -23,7 +24,9 @@ from tests.factories import (
     make_drawer,
     make_entry,
     make_gift_card,
+    make_product,
     make_promotion,
+    make_staff,
     open_session_of,
     set_policy,
     tomorrow_at,
@@ -43,6 +46,17 @@ def pages(spa: Spa) -> list[str]:
         make_booking(spa, ItemRequest(spa.facial, spa.therapists[therapist]), starts_at=tomorrow_at(spa.branch, time))
     tomorrow = clock.today(TIMEZONE) + dt.timedelta(days=1)
     unpaid = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
+    product = make_product(spa.branch)
+    wares = (Ware("product", product, 2, Discount(share_bp=500)),)
+    tip = Tip(20_000, staff_ids=spa.therapists)
+    bill = billing.sell(
+        customer_id=spa.customer,
+        branch_id=spa.branch,
+        bill=Bill(wares=wares, reason="Regular", tip=tip),
+        actor=SYSTEM,
+    )
+    items = [ItemRequest(spa.consultation, make_staff(spa.branch, [spa.consultation])) for _ in range(2)]
+    started = make_booking(spa, *items, customer_id=make_customer(), status="in_progress")
     gift_card = make_gift_card(spa, receiver_name="Hồng")
     refunded = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
     payments.take_payment(refunded, method="card", amount=1_000_000, reference="A 17", actor=SYSTEM)
@@ -100,6 +114,11 @@ def pages(spa: Spa) -> list[str]:
         f"/invoices/{refunded}",
         f"/invoices/{partly}/refund",
         f"/invoices/{note}",
+        "/sales/new",
+        f"/sales/new?customer_id={spa.customer}",
+        f"/invoices/{bill}",
+        f"/invoices/{bill}/change",
+        f"/bookings/{started}/bill",
         f"/invoices/{unpaid}/a4",
         f"/invoices/{unpaid}/transfer",
         f"/bookings/{held}/deposits",
@@ -136,6 +155,9 @@ def pages(spa: Spa) -> list[str]:
         "/setup/plans",
         "/setup/plans/new",
         f"/setup/plans/{spa.plan}",
+        "/setup/products",
+        "/setup/products/new",
+        f"/setup/products/{product}",
         "/setup/promotions",
         "/setup/promotions/new",
         f"/setup/promotions/{promotion}",

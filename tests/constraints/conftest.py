@@ -26,6 +26,7 @@ from spa_app.models import (
     RecordAccess,
     TreatmentNote,
 )
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import (
     billing,
     blocks,
@@ -100,6 +101,7 @@ def fill() -> None:
     for _ in range(2):
         papers.record_print(invoice, paper="receipt", way="print", actor=manager)
     _cards(spa)
+    _bills(spa)
     _schedules(spa)
     factories.make_room(spa.branch, spa.room_type, "Suite", places=2)
     for days in (2, 3):
@@ -183,6 +185,19 @@ def _cards(spa: factories.Spa) -> None:
         refunds.refund_card(
             card, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=spa.manager
         )
+
+
+def _bills(spa: factories.Spa) -> None:
+    """Two products, and two bills with a product, a tip and discounts of each scope; each was changed once."""
+    for number in range(2):
+        bill = Bill(
+            wares=(Ware("product", factories.make_product(spa.branch), 1, Discount(share_bp=500)),),
+            discount=Discount(amount=1_000),
+            reason=f"Regular {number}",
+            tip=Tip(20_000, staff_ids=spa.therapists),
+        )
+        sale = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=spa.manager)
+        billing.change_bill(sale, bill=bill, actor=spa.manager)
 
 
 def _gift_cards(spa: factories.Spa) -> None:

@@ -10,7 +10,18 @@ from spa_app import clock
 from spa_app.errors import ConflictError
 from spa_app.extensions import db
 from spa_app.models import AuditLog, CustomerTreatment, Invoice
-from spa_app.services import bookings, day_close, drawers, expiry, payments, reconciliation, refunds, treatments
+from spa_app.models.bill import Bill, Discount, Tip, Ware
+from spa_app.services import (
+    billing,
+    bookings,
+    day_close,
+    drawers,
+    expiry,
+    payments,
+    reconciliation,
+    refunds,
+    treatments,
+)
 from spa_app.services.actor import SYSTEM
 from tests.factories import (
     TIMEZONE,
@@ -21,6 +32,7 @@ from tests.factories import (
     make_drawer,
     make_entry,
     make_gift_card,
+    make_product,
     open_session_of,
     set_policy,
     tomorrow_at,
@@ -70,6 +82,14 @@ def busy_spa(spa: Spa) -> Spa:
     refunds.refund_card(
         refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
     )
+    product = make_product(spa.branch)
+    bill = Bill(
+        wares=(Ware("product", product, 2),),
+        discount=Discount(share_bp=1_000),
+        reason="Regular",
+        tip=Tip(50_000, staff_ids=spa.therapists),
+    )
+    billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=SYSTEM)
     drawer = make_drawer(spa.branch, opening=500_000)
     drawers.move_cash(open_session_of(drawer), kind="paid_in", amount=1, reason="change", actor=SYSTEM)
     count = drawers.Count({500_000: 2})
@@ -139,6 +159,11 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("DELETE FROM invoices WHERE status = 'partly_paid'", "visit_invoice"),
         ("UPDATE bookings SET status = 'confirmed' WHERE status = 'no_show'", "visit_fee"),
         ("UPDATE journal_lines SET account_id = 4110 WHERE account_id = 4130", "fee_revenue"),
+        ("UPDATE journal_lines SET account_id = 4110 WHERE account_id = 2150", "tips_payable"),
+        ("UPDATE invoice_lines SET vat_amount = vat_amount + 1 WHERE kind = 'discount'", "discounts"),
+        ("UPDATE invoice_lines SET amount = -10 * 1000000 WHERE kind = 'discount'", "discounts"),
+        ("UPDATE product_stocks SET on_hand = on_hand + 1", "stock"),
+        ("UPDATE stock_movements SET quantity = quantity + 1 WHERE kind = 'sold'", "stock_sold"),
     ],
 )
 def test_each_fault_is_named(busy_spa: Spa, statement: str, code: str):
@@ -162,6 +187,7 @@ def test_caches_are_written_anew_from_history_and_the_fix_is_audited(busy_spa: S
     _force("UPDATE invoices SET paid_amount = 0, status = 'open' WHERE status = 'partly_paid'")
     _force("UPDATE invoices SET credited_amount = 1 WHERE credited_amount > 0 AND NOT is_credited")
     _force("UPDATE customers SET credit_amount = 0")
+    _force("UPDATE product_stocks SET on_hand = 0")
     faults = reconciliation.list_faults()
 
     reconciliation.fix_caches(faults, actor=SYSTEM)

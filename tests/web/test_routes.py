@@ -9,7 +9,16 @@ from werkzeug.routing import Rule
 
 from spa_app.models import ROLES
 from tests.books import assert_books_balance
-from tests.factories import Spa, login, make_booking, make_card, make_entry, make_gift_card, tomorrow_at
+from tests.factories import (
+    Spa,
+    login,
+    make_booking,
+    make_card,
+    make_entry,
+    make_gift_card,
+    make_product,
+    tomorrow_at,
+)
 
 USERNAMES = {"receptionist": "reception", "therapist": "therapist", "manager": "manager", "owner": "owner"}
 NONSENSE = (
@@ -123,6 +132,24 @@ FIELDS = [
     "lines-0-quantity",
     "validity",
     "pay-1",
+    "lines-0-what",
+    "lines-0-quantity",
+    "lines-0-discount",
+    "services-0-item_id",
+    "services-0-discount",
+    "discount",
+    "code",
+    "tip_amount",
+    "tip_split",
+    "tip_staff_id",
+    "tips-0-staff_id",
+    "tips-0-amount",
+    "booking_id",
+    "do",
+    "sku",
+    "quantity",
+    "low_quantity",
+    "discount_limit_percent",
     "from",
     "to",
     "mark",
@@ -164,6 +191,7 @@ QUERY = [
     "weekday",
     "late_cancel_minutes",
     "no_show_percent",
+    "booking_id",
     "gift_card_code",
     "due",
     "lines-0-line_id",
@@ -192,6 +220,7 @@ def busy(spa: Spa) -> Spa:
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="pending")
     make_entry(spa)
+    make_product(spa.branch)
     make_gift_card(spa)
     return spa
 

@@ -17,7 +17,9 @@ from spa_app.models import (
     Payment,
     Payout,
     Plan,
+    Product,
     Service,
+    Staff,
     User,
 )
 from spa_app.queries.exports.table import Column, Scope, Table
@@ -32,7 +34,7 @@ from spa_app.queries.exports.words import (
     currency,
 )
 
-_corrected = aliased(Invoice)
+_corrected, _replaced = aliased(Invoice), aliased(Invoice)
 _NUMBER = N_("Number on the invoice")
 
 
@@ -42,6 +44,7 @@ def _invoices(query: Select[Any], scope: Scope) -> Select[Any]:
         .join(Branch, Branch.id == Invoice.branch_id)
         .join(Customer, Customer.id == Invoice.customer_id)
         .outerjoin(_corrected, _corrected.id == Invoice.corrects_id)
+        .outerjoin(_replaced, _replaced.id == Invoice.replaces_id)
         .outerjoin(User, User.id == Invoice.created_by_id)
         .where(*scope.on_days(Invoice.branch_id, Invoice.issued_at))
         .order_by(Invoice.id)
@@ -54,6 +57,8 @@ def _lines(query: Select[Any], scope: Scope) -> Select[Any]:
         .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
         .outerjoin(Service, Service.id == InvoiceLine.service_id)
         .outerjoin(Plan, Plan.id == InvoiceLine.plan_id)
+        .outerjoin(Product, Product.id == InvoiceLine.product_id)
+        .outerjoin(Staff, Staff.id == InvoiceLine.staff_id)
         .where(*scope.on_days(Invoice.branch_id, Invoice.issued_at))
         .order_by(InvoiceLine.id)
     )
@@ -114,6 +119,8 @@ INVOICES = Table(
         Column("is_credited", Invoice.is_credited, N_("Whether credit notes took all of it back")),
         Column("corrects_number", _corrected.number, N_("The invoice that it corrects")),
         Column("corrects_id", Invoice.corrects_id, N_("The same by invoice_id")),
+        Column("replaces_number", _replaced.number, N_("The bill that was changed into this one")),
+        Column("replaces_id", Invoice.replaces_id, N_("The same by invoice_id")),
         Column("card_id", Invoice.treatment_id, N_("The card whose rest it gives back")),
         Column("reason", Invoice.reason, N_("Reason")),
         Column("issued_at", Invoice.issued_at, N_("When it was issued")),
@@ -144,6 +151,13 @@ INVOICE_LINES = Table(
         Column("service_id", InvoiceLine.service_id, N_("The number of that service")),
         Column("plan", Plan.name, N_("Package")),
         Column("plan_id", InvoiceLine.plan_id, N_("The number of that package")),
+        Column("product", Product.name, N_("Product")),
+        Column("product_id", InvoiceLine.product_id, N_("The number of that product")),
+        Column("therapist", Staff.full_name, N_("Whose tip it is")),
+        Column("staff_id", InvoiceLine.staff_id, N_("The number of that therapist")),
+        Column("discounts_id", InvoiceLine.discounts_id, N_("The line that this discount lowers (invoice_line_id)")),
+        Column("discount_scope", InvoiceLine.discount_scope, N_("line: granted on that line; bill: on the whole bill")),
+        Column("discount_bp", InvoiceLine.discount_bp, N_("The percentage granted, in hundredths of a percent")),
         Column("booking_item_id", InvoiceLine.booking_item_id, N_("The service of the visit that it belongs to")),
         Column("corrects_line_id", InvoiceLine.corrects_id, N_("The line that it takes back (invoice_line_id)")),
     ),

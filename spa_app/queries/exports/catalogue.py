@@ -2,6 +2,7 @@
 
 from spa_app.queries.exports.books import INVOICE_LINES, INVOICES, JOURNAL, PAYMENTS, PAYOUTS
 from spa_app.queries.exports.gift_cards import GIFT_CARD_HISTORY, GIFT_CARDS
+from spa_app.queries.exports.goods import PRODUCTS, STOCK_MOVEMENTS
 from spa_app.queries.exports.people import CARD_HISTORY, CARDS, CUSTOMERS
 from spa_app.queries.exports.visits import BOOKINGS
 
@@ -19,5 +20,7 @@ TABLES = {
         GIFT_CARDS,
         GIFT_CARD_HISTORY,
         JOURNAL,
+        PRODUCTS,
+        STOCK_MOVEMENTS,
     )
 }

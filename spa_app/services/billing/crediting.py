@@ -8,9 +8,9 @@ from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, CustomerTreatment, Invoice, InvoiceLine, Payment
 from spa_app.models.invoice_refund import InvoiceFacts
-from spa_app.services import audit, gift_cards, ledger, treatments
+from spa_app.services import audit, gift_cards, ledger, promotions, stock, treatments
 from spa_app.services.actor import Actor
-from spa_app.services.billing.issuing import credit_lines, lock_customer, next_number
+from spa_app.services.billing.issuing import add_lines, credit_lines, lock_customer, next_number
 from spa_app.services.ledger import Account, Posting
 
 
@@ -28,12 +28,18 @@ def write_credit_note(
     """Take ``amounts`` (minor units by line, none above what is left of it) of an invoice back, and return the note.
 
     The caller holds the cards that the invoice sold locked, and the invoice, of which ``facts`` were read since; locks
-    the customer, then the invoice counter. The credit is the customer's, once it has settled what is still to be paid.
-    Cards of a line that comes back are cancelled. Goods that come back are told by these lines alone.
+    the customer, the promotion, the stocks by id, then the invoice counter. The credit is the customer's, once it has
+    settled what is still to be paid. Cards of a line that comes back are cancelled; products return to the stock with
+    the last of their price, and the use of a promotion with the last of the invoice.
     """
     customer = lock_customer(invoice.customer_id)
     taken = [(line, one) for line in facts.lines if amounts.get(line.id) for one in line.take(amounts[line.id])]
     credit = sum(one.amount for _, one in taken)
+    issued = {line.id: line for line in _list_issued(one.line_id for _, one in taken)}
+    if facts.credited_amount + credit == facts.total_amount:
+        promotions.release(invoice.id)
+    whole = [line for line in facts.lines if line.kind == "product" and 0 < line.left_amount == amounts.get(line.id)]
+    stock.give_back([issued[line.id] for line in whole], branch_id=branch.id, reason=reason, actor=actor)
     note = Invoice(
         branch_id=branch.id,
         customer_id=invoice.customer_id,
@@ -51,7 +57,6 @@ def write_credit_note(
     )
     db.session.add(note)
     db.session.flush()
-    issued = {line.id: line for line in _list_issued(one.line_id for _, one in taken)}
     rows = [
         InvoiceLine(
             invoice_id=note.id,
@@ -65,14 +70,19 @@ def write_credit_note(
             service_id=issued[one.line_id].service_id,
             plan_id=issued[one.line_id].plan_id,
             booking_item_id=issued[one.line_id].booking_item_id,
+            product_id=issued[one.line_id].product_id,
+            staff_id=issued[one.line_id].staff_id,
+            discount_scope=issued[one.line_id].discount_scope,
+            discount_bp=issued[one.line_id].discount_bp,
             corrects_id=one.line_id,
         )
         for position, (_, one) in enumerate(taken, start=1)
     ]
-    db.session.add_all(rows)
+    places = {one.line_id: place for place, (_, one) in enumerate(taken)}
+    lowers = {places[one.line_id]: issued[one.line_id].discounts_id for _, one in taken}
+    add_lines(rows, {place: places[line_id] for place, line_id in lowers.items() if line_id})
     customer.credit_amount = Customer.credit_amount + credit
     db.session.flush()
-    plans = [row for row in rows if row.kind == "plan"]
     card_ids = [card_id for line, _ in taken if line.kind == "plan" for card_id in line.card_ids]
     ledger.post(
         event,
@@ -81,14 +91,13 @@ def write_credit_note(
         invoice_id=note.id,
         reverses_id=reverses_id,
         postings=[
-            *credit_lines(row for row in rows if row.kind not in ("plan", "gift_card")),
+            *credit_lines(rows),
             *(
                 gift_cards.take_back(row.corrects_id, amount=-row.amount, reason=reason, actor=actor)
                 for row in rows
                 if row.kind == "gift_card" and row.corrects_id
             ),
             *_take_cards_back(card_ids, reason=reason, actor=actor),
-            Posting(Account.VAT, -sum(row.vat_amount for row in plans)),
             Posting(Account.STORE_CREDIT, -credit, customer_id=customer.id),
         ],
     )

@@ -1,6 +1,6 @@
 """Issued invoices: their lines, numbers and locks, and the account that each kind of line is earned on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -22,7 +22,8 @@ STATUS_WORDS = {
     "void": N_("void"),
 }
 
-# Where what a line earns is credited. A plan is owed in sessions, card by card: what sells one posts it.
+# Where what a line earns is credited; a discount lowers what the line earns that it is on. A plan is owed in sessions,
+# card by card: what delivers it posts it.
 LINE_ACCOUNTS = {
     "service": Account.SERVICE_REVENUE,
     "product": Account.PRODUCT_REVENUE,
@@ -34,7 +35,11 @@ LINE_ACCOUNTS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A line to be issued. ``amount`` is in minor units, VAT included at ``vat_rate_bp`` basis points."""
+    """A line to be issued. ``amount`` is in minor units, VAT included at ``vat_rate_bp`` basis points.
+
+    A discount lowers the line at the place ``lowers`` among those that are issued with it, and brings its VAT along
+    (:func:`spa_app.models.bill.cut`); of others it is what is within the amount.
+    """
 
     kind: str
     description: str
@@ -44,17 +49,33 @@ class Line:
     service_id: int | None = None
     plan_id: int | None = None
     booking_item_id: int | None = None
+    product_id: int | None = None
+    staff_id: int | None = None
+    lowers: int | None = None
+    vat_amount: int | None = None
+    discount_scope: str | None = None
+    discount_bp: int | None = None
+
+    @property
+    def vat(self) -> int:
+        """The VAT in it."""
+        return vat_within(self.amount, self.vat_rate_bp) if self.vat_amount is None else self.vat_amount
 
 
 def issue(
-    *, branch: Branch, customer_id: int, lines: Sequence[Line], actor: Actor, booking_id: int | None = None
+    *,
+    branch: Branch,
+    customer_id: int,
+    lines: Sequence[Line],
+    actor: Actor,
+    booking_id: int | None = None,
+    replaces_id: int | None = None,
 ) -> tuple[Invoice, list[InvoiceLine]]:
     """Write an invoice, and return it with its lines; the caller posts it (:func:`credit_lines`).
 
     Takes the branch's next number, whose row lock lasts to the commit. Raises :class:`ConflictError` when the visit has
-    a live invoice already.
+    a live invoice already, or another invoice replaces that one.
     """
-    vats = [vat_within(line.amount, line.vat_rate_bp) for line in lines]
     total = sum(line.amount for line in lines)
     invoice = Invoice(
         branch_id=branch.id,
@@ -64,8 +85,9 @@ def issue(
         number=next_number(branch),
         status="open" if total else "paid",
         total_amount=total,
-        vat_amount=sum(vats),
+        vat_amount=sum(line.vat for line in lines),
         paid_amount=0,
+        replaces_id=replaces_id,
         issued_at=clock.now(),
         created_by_id=actor.user_id,
     )
@@ -79,31 +101,49 @@ def issue(
             description=line.description,
             quantity=line.quantity,
             amount=line.amount,
-            vat_amount=vat,
+            vat_amount=line.vat,
             vat_rate_bp=line.vat_rate_bp,
             service_id=line.service_id,
             plan_id=line.plan_id,
             booking_item_id=line.booking_item_id,
+            product_id=line.product_id,
+            staff_id=line.staff_id,
+            discount_scope=line.discount_scope,
+            discount_bp=line.discount_bp,
         )
-        for position, (line, vat) in enumerate(zip(lines, vats, strict=True), start=1)
+        for position, line in enumerate(lines, start=1)
     ]
-    db.session.add_all(rows)
-    db.session.flush()
+    add_lines(rows, {place: line.lowers for place, line in enumerate(lines) if line.lowers is not None})
     return invoice, rows
 
 
-def credit_lines(lines: Iterable[InvoiceLine]) -> list[Posting]:
-    """The credits of invoice lines that are not plans: what each earned or is owed, and its VAT.
+def add_lines(rows: Sequence[InvoiceLine], lowered: Mapping[int, int]) -> None:
+    """Add lines; those at the keys of ``lowered`` are discounts on the ones at its values, whose ids they need."""
+    db.session.add_all(row for place, row in enumerate(rows) if place not in lowered)
+    db.session.flush()
+    if lowered:
+        for place, other in lowered.items():
+            rows[place].discounts_id = rows[other].id
+            db.session.add(rows[place])
+        db.session.flush()
 
-    What sells a gift card names it: the card is made before (``gift_cards.issue_for``).
+
+def credit_lines(lines: Iterable[InvoiceLine]) -> list[Posting]:
+    """The credits of an invoice's lines: what each earned or is owed, less its discounts, and the VAT.
+
+    Of plans only the VAT: what is owed on their cards is posted card by card. What sells a gift card names it: the card
+    is made before (``gift_cards.issue_for``).
     """
     sold = list(lines)
+    kinds = {line.id: line.kind for line in sold}
     sums: dict[Account, int] = {}
     for line in sold:
-        if line.kind == "gift_card":
+        kind = kinds[line.discounts_id] if line.discounts_id else line.kind
+        if kind == "gift_card":
             continue
-        account = LINE_ACCOUNTS[line.kind]
-        sums[account] = sums.get(account, 0) - (line.amount - line.vat_amount)
+        if kind != "plan":
+            account = LINE_ACCOUNTS[kind]
+            sums[account] = sums.get(account, 0) - (line.amount - line.vat_amount)
         sums[Account.VAT] = sums.get(Account.VAT, 0) - line.vat_amount
     return [*(Posting(account, amount) for account, amount in sorted(sums.items())), *_gift_cards(sold)]
 
@@ -122,6 +162,15 @@ def _gift_cards(lines: Sequence[InvoiceLine]) -> list[Posting]:
         for line_id, card_id in cards
         if line_id is not None
     ]
+
+
+def net_amounts(lines: Iterable[InvoiceLine]) -> dict[int, int]:
+    """What each line earns without VAT, less its discounts, by the line's id."""
+    nets: dict[int, int] = {}
+    for line in lines:
+        of = line.discounts_id or line.id
+        nets[of] = nets.get(of, 0) + line.amount - line.vat_amount
+    return nets
 
 
 def list_lines(invoice_id: int) -> Sequence[InvoiceLine]:

@@ -1,35 +1,36 @@
 """Taking invoices back: void while unpaid, by a credit note once money was taken."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, WayOut, Word, WrongStateError
 from spa_app.extensions import db
-from spa_app.models import Branch, CustomerTreatment, Invoice, InvoiceLine, JournalEntry
+from spa_app.models import Branch, Invoice, JournalEntry
 from spa_app.queries.invoice_refunds import get_invoice_refund_facts
-from spa_app.services import audit, gift_cards, ledger, treatments
+from spa_app.services import audit, gift_cards, ledger, promotions, treatments
 from spa_app.services.actor import Actor
+from spa_app.services.billing import wares
 from spa_app.services.billing.crediting import write_credit_note
-from spa_app.services.billing.issuing import STATUS_WORDS, lock_invoice
+from spa_app.services.billing.issuing import STATUS_WORDS, list_lines, lock_invoice
 from spa_app.services.texts import required_reason
 from spa_app.services.transaction import atomic
 
+# What posts an invoice when it is issued.
+SALE_EVENTS = ("visit_invoiced", "plan_sold", "sale_invoiced", "fee_charged")
+
 
 def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
-    """Void the unpaid invoice of plans and gift cards, taking its unused cards back, and return the invoice's id.
+    """Void the unpaid invoice of a sale, taking its unused cards and its products back, and return the invoice's id.
 
-    Locks the cards, the invoice, then the gift cards. Raises :class:`WrongStateError` when money was taken or a visit
-    is billed (undo the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError` without a
-    reason.
+    Locks the cards, the invoice, the gift cards, then the stocks. Raises :class:`WrongStateError` when money was taken
+    or a visit is billed (undo the visit instead), :class:`ConflictError` when a card is in use, :class:`InvalidError`
+    without a reason.
     """
     with atomic() as session:
         reason = required_reason(reason)
-        card_ids = session.execute(
-            select(CustomerTreatment.id)
-            .join(InvoiceLine, InvoiceLine.id == CustomerTreatment.invoice_line_id)
-            .where(InvoiceLine.invoice_id == invoice_id)
-        ).scalars()
-        cards = treatments.lock_cards(card_ids)
+        treatments.lock_cards(wares.cards_sold(list_lines(invoice_id)))
         invoice = lock_invoice(invoice_id, actor=actor)
         if invoice.booking_id is not None:
             raise WrongStateError(
@@ -38,9 +39,7 @@ def void_sale(invoice_id: int, *, reason: str, actor: Actor) -> int:
                 ways_out=(WayOut("open_booking", N_("Open the visit"), {"booking_id": invoice.booking_id}),),
                 number=invoice.number,
             )
-        _void(invoice, branch=session.get_one(Branch, invoice.branch_id), reason=reason, actor=actor)
-        for card in cards.values():
-            treatments.cancel_unused_card(card, actor=actor, reason=reason)
+        void_invoice(invoice, branch=session.get_one(Branch, invoice.branch_id), reason=reason, actor=actor)
         return invoice.id
 
 
@@ -66,16 +65,23 @@ def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, acto
     if invoice.is_credited:
         return
     if invoice.paid_amount == 0 and invoice.total_amount > 0:
-        _void(invoice, branch=branch, reason=reason, actor=actor)
+        void_invoice(invoice, branch=branch, reason=reason, actor=actor)
     elif invoice.total_amount > 0:
         actor.require_manager()
         _credit(invoice, branch=branch, reason=reason, actor=actor)
     else:
         invoice.is_credited = True
+        promotions.release(invoice.id)
+        wares.take_back(list_lines(invoice.id), branch=branch, actor=actor, reason=reason)
 
 
-def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> None:
-    if invoice.kind != "invoice" or invoice.status != "open":
+def void_invoice(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor, kept: Collection[int] = ()) -> None:
+    """Void a locked invoice on which nothing was paid, and take back what it sold, but for the lines ``kept``.
+
+    The caller holds its cards locked; locks the stocks by id. Raises :class:`WrongStateError` once money was taken, and
+    :class:`ConflictError` when a card is in use.
+    """
+    if invoice.kind != "invoice" or invoice.status in ("void", "draft") or invoice.paid_amount or invoice.is_credited:
         raise WrongStateError(
             "not_voidable",
             N_("Invoice %(number)s is %(status)s and can no longer be voided."),
@@ -89,6 +95,9 @@ def _void(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> Non
     db.session.flush()
     for entry_id in _sale_entries(invoice.id):
         ledger.reverse("invoice_voided", entry_id=entry_id, branch=branch, actor=actor, invoice_id=invoice.id)
+    promotions.release(invoice.id)
+    lines = [line for line in list_lines(invoice.id) if line.id not in kept]
+    wares.take_back(lines, branch=branch, actor=actor, reason=reason)
     audit.record("invoice_voided", entity="invoice", entity_id=invoice.id, actor=actor, reason=reason)
 
 
@@ -123,8 +132,5 @@ def _credit(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor) -> N
 
 
 def _sale_entries(invoice_id: int) -> list[int]:
-    query = select(JournalEntry.id).where(
-        JournalEntry.invoice_id == invoice_id,
-        JournalEntry.event.in_(("visit_invoiced", "plan_sold", "fee_charged", "sale_invoiced")),
-    )
+    query = select(JournalEntry.id).where(JournalEntry.invoice_id == invoice_id, JournalEntry.event.in_(SALE_EVENTS))
     return list(db.session.execute(query).scalars())

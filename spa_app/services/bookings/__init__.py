@@ -16,7 +16,7 @@ from spa_app.services.bookings.party import (
     start_party,
 )
 from spa_app.services.bookings.paying import Settlement
-from spa_app.services.bookings.progress import arrive, complete, confirm, start
+from spa_app.services.bookings.progress import arrive, complete, confirm, lines_to_pay, start
 from spa_app.services.bookings.reversal import cancel, mark_no_show, undo_cancel, undo_complete
 from spa_app.services.bookings.series import SeriesDate, SeriesRefusedError, SeriesRequest, book_series, preview_series
 from spa_app.services.bookings.substitution import Mark, Substitution, apply_substitutes
@@ -52,6 +52,7 @@ __all__ = [
     "find_moves",
     "find_party_slots",
     "hold_place",
+    "lines_to_pay",
     "list_meant",
     "mark_no_show",
     "move",

@@ -6,6 +6,7 @@ from spa_app import clock
 from spa_app.errors import N_, ConflictError, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Booking, BookingItem, Branch, Service
+from spa_app.models.bill import Bill
 from spa_app.services import audit, billing, outbox, treatments, waitlist
 from spa_app.services.actor import Actor
 from spa_app.services.billing import Line
@@ -70,22 +71,25 @@ def complete(
     settlements: Mapping[int, Settlement] | None = None,
     version: int | None = None,
     reason: str = "",
+    bill: Bill | None = None,
 ) -> int:
     """Complete a visit: punch each prepaid item, recognise its revenue, and invoice the rest; all of it or nothing.
 
     ``settlements``, by item id: how services are paid whose cards can no longer pay, in a visit as the desk saw it in
-    ``version``; ``reason`` stands in the history of a card that they extend or unfreeze. Locks the booking, then its
-    cards by id, then the invoice counter. Raises :class:`WrongStateError` unless it is in progress,
+    ``version``; ``reason`` stands in the history of a card that they extend or unfreeze. ``bill`` is what goes on the
+    invoice beside the services: products, a tip, discounts. Locks the booking, then its cards by id, then the stocks of
+    products by id, then the invoice counter. Raises :class:`WrongStateError` unless it is in progress,
     :class:`ConflictError` with ways out, at the item's field, for a card that can no longer be punched, and what
-    settling raises.
+    settling and :func:`billing.sell` raise.
     """
     with atomic():
         booking = lock_booking(booking_id, actor=actor)
         require_status(booking, "in_progress")
         branch = db.session.get_one(Branch, booking.branch_id)
         items = list_items(booking_id)
-        if settlements:
+        if settlements or version is not None:
             require_version(booking, version or 0)
+        if settlements:
             settle(booking, items, settlements, branch=branch, reason=reason, actor=actor)
         for item, card in lock_cards_of(items):
             try:
@@ -103,13 +107,23 @@ def complete(
                 error.field = payment_field(item)  # which of the services is meant
                 raise
         lines = [_line(item) for item in items if item.treatment_id is None]
-        if lines:
+        if lines or bill:
             billing.invoice_visit(
-                branch=branch, customer_id=booking.customer_id, booking_id=booking.id, lines=lines, actor=actor
+                branch=branch,
+                customer_id=booking.customer_id,
+                booking_id=booking.id,
+                lines=lines,
+                bill=bill,
+                actor=actor,
             )
         booking.completed_at = clock.now()
         change_status(booking, "completed", "booking_completed", actor=actor)
         return booking.id
+
+
+def lines_to_pay(booking_id: int) -> list[Line]:
+    """The lines of a visit's invoice as things stand: a service each that no card pays."""
+    return [_line(item) for item in list_items(booking_id) if item.treatment_id is None]
 
 
 def _line(item: BookingItem) -> Line:

@@ -1,13 +1,26 @@
 """Taking a refund back while its credit is still there."""
 
+from collections import Counter
+
 from sqlalchemy import func, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError, WayOut
 from spa_app.extensions import db
-from spa_app.models import Booking, Branch, Customer, Invoice, JournalEntry, JournalLine, Payment, Payout
+from spa_app.models import (
+    Booking,
+    Branch,
+    Customer,
+    Invoice,
+    InvoiceLine,
+    JournalEntry,
+    JournalLine,
+    Payment,
+    Payout,
+    StockMovement,
+)
 from spa_app.money import Money
-from spa_app.services import audit, ledger, treatments
+from spa_app.services import audit, ledger, promotions, stock, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import count_credit, lock_customer, lock_invoice
 from spa_app.services.texts import required_reason
@@ -53,6 +66,9 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
         if note.status == "void":
             raise ConflictError("refund_withdrawn", N_("Refund %(number)s is taken back already."), number=note.number)
         _require_same_visit(visit, invoice, note)
+        if invoice.is_credited:
+            promotions.retake(invoice.id)
+        _sell_again(note, invoice, actor=actor)
         credit = take_credit_back(note, invoice, entry_id=posted, ways_out=(), actor=actor)
         for card in cards.values():
             entry = treatments.find_refund(card)
@@ -67,6 +83,31 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
             reason=reason,
         )
         return invoice.id
+
+
+def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
+    """Take the products that a credit note put back out of the stock again. Locks the stocks by id."""
+    returned = (
+        select(StockMovement.invoice_line_id)
+        .group_by(StockMovement.invoice_line_id)
+        .having(func.sum(StockMovement.quantity) == 0)
+    )
+    lines = (
+        db.session.execute(
+            select(InvoiceLine).where(
+                InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)),
+                InvoiceLine.id.in_(returned),
+            )
+        )
+        .scalars()
+        .all()
+    )
+    wanted: Counter[int] = Counter()
+    for line in lines:
+        wanted[line.product_id or 0] += line.quantity
+    stocks = stock.lock_stocks(wanted, branch_id=invoice.branch_id)
+    stock.require_on_hand(wanted, stocks, branch=db.session.get_one(Branch, invoice.branch_id))
+    stock.take_sold(lines, stocks, actor=actor)
 
 
 def take_credit_back(

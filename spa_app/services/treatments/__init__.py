@@ -13,6 +13,7 @@ from spa_app.services.treatments.cards import (
     lock_card,
     lock_cards,
     open_card,
+    resell_card,
 )
 from spa_app.services.treatments.lapsing import expire_due_batch
 from spa_app.services.treatments.returning import (
@@ -61,6 +62,7 @@ __all__ = [
     "reactivate_card",
     "release_hold",
     "require_refundable",
+    "resell_card",
     "return_session",
     "sell_plan_way",
     "share_card",

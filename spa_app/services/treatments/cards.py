@@ -10,6 +10,7 @@ from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, Word,
 from spa_app.extensions import db
 from spa_app.models import Branch, CustomerTreatment, PlanBranch, Service, TreatmentShare, derive_status
 from spa_app.money import split
+from spa_app.services import audit
 from spa_app.services.actor import Actor
 from spa_app.services.treatments.history import Entry, append_entries, append_operation
 from spa_app.services.treatments.ways_out import (
@@ -225,6 +226,35 @@ def cancel_unused_card(card: CustomerTreatment, *, actor: Actor, reason: str) ->
         )
     card.cancelled_at = clock.now()
     append_operation(card, Entry("refund", -card.total_sessions, card.deferred_amount), actor=actor, reason=reason)
+
+
+def resell_card(card: CustomerTreatment, *, invoice_line_id: int, sold_for: int, sells_for: int, actor: Actor) -> None:
+    """Have a card go on as sold by another line, for ``sells_for`` instead of ``sold_for`` (no VAT in either).
+
+    Its history stays. The caller holds the card locked, and moves the ledger. Raises :class:`ConflictError` for another
+    price once sessions were used, expired, transferred or refunded: what they were worth is in the books already.
+    """
+    by = sells_for - sold_for
+    gone = card.used_sessions + card.expired_sessions
+    if by and (gone or card.deferred_amount != sold_for or card.cancelled_at is not None):
+        raise ConflictError(
+            "card_price_fixed",
+            N_("Sessions of card %(card)s are used already, so its price stays. Leave its discount as it was."),
+            field="discount",
+            card=label(card),
+        )
+    before = {"invoice_line_id": card.invoice_line_id, "deferred_amount": card.deferred_amount}
+    card.invoice_line_id = invoice_line_id
+    card.deferred_amount += by
+    db.session.flush()
+    audit.record(
+        "card_resold",
+        entity="treatment",
+        entity_id=card.id,
+        actor=actor,
+        before=before,
+        after={"invoice_line_id": invoice_line_id, "deferred_amount": card.deferred_amount},
+    )
 
 
 def require_card_status(card: CustomerTreatment, *allowed: str) -> None:

@@ -130,7 +130,8 @@ def find() -> ResponseReturnValue:
     form.customer_q.data = q
     found = search(form, choose=False) if q.strip() else None
     place = "#panel" if request.args.get("place") == "panel" else "#main"
-    redraw_url = url_for("waitlist.redraw" if request.args.get("for") == "waitlist" else "bookings.redraw")
+    redraws = {"waitlist": "waitlist.redraw", "sale": "sales.redraw"}
+    redraw_url = url_for(redraws.get(request.args.get("for", ""), "bookings.redraw"))
     return make_response(
         render_template(
             "bookings/_found.html",

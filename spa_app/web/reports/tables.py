@@ -27,6 +27,10 @@ def daily(report: Daily) -> Sheet:
         _("Sessions"),
         _("Revenue from sessions"),
         _("Revenue from expired sessions"),
+        _("Revenue from services"),
+        _("Revenue from products"),
+        _("Fees"),
+        _("Tips for therapists"),
     ]
     for day in report.days:
         yield [
@@ -37,6 +41,7 @@ def daily(report: Daily) -> Sheet:
             day.sessions,
             day.revenue_amount,
             day.breakage_amount,
+            *(day.earned[name] for name in ("services", "products", "fees", "tips")),
         ]
 
 

@@ -33,6 +33,7 @@ SECTIONS = (
     ("setup.drawers", N_("Drawers"), "banknote"),
     ("setup.services", N_("Services"), "tag"),
     ("setup.plans", N_("Packages"), "package"),
+    ("setup.products", N_("Products"), "shopping-bag"),
     ("setup.promotions", N_("Promotions"), "percent"),
     ("setup.about", N_("Branch"), "store"),
 )

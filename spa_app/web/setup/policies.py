@@ -61,6 +61,9 @@ class PoliciesForm(Form):
         choices=[SelectChoice("warn", _l("Is possible, with a warning")), SelectChoice("block", _l("Is refused"))],
         default="warn",
     )
+    discount_limit_percent = DecimalField(
+        _l("The desk may take off a bill, in percent"), [Optional(), NumberRange(0, 100)], places=None
+    )
     gift_card_months = IntegerField(
         _l("Gift cards can be used for so many months"),
         [Optional(), NumberRange(1, branches.MOST_GIFT_CARD_MONTHS)],
@@ -70,6 +73,7 @@ class PoliciesForm(Form):
         super().__init__(*args, **kwargs)
         for which in ("late_cancel", "no_show"):
             self[f"{which}_percent"].flags.unmarked = self[f"{which}_fee_amount"].flags.unmarked = True
+        self.discount_limit_percent.flags.unmarked = True
 
     def values(self) -> dict[str, Any]:
         """The branch's columns. A fee that is not charged is not kept."""
@@ -78,6 +82,7 @@ class PoliciesForm(Form):
             "waiver_limit_amount": self.waiver_limit_amount.data or 0,
             "extend_limit_days": self.extend_limit_days.data,
             "close_with_open_invoices": self.close_with_open_invoices.data,
+            "discount_limit_bp": int((self.discount_limit_percent.data or 0) * 100),
             "gift_card_months": self.gift_card_months.data,
             "refund_limit_amount": self.refund_limit_amount.data or 0,
         }
@@ -106,7 +111,11 @@ def save_policies() -> ResponseReturnValue:
         form,
         "setup_policies",
         lambda: branches.set_policies(branch_id=branch.id, values=form.values(), seen=seen(), actor=current_actor()),
-        {"late_cancel_fee_bp": "late_cancel_percent", "no_show_fee_bp": "no_show_percent"},
+        {
+            "late_cancel_fee_bp": "late_cancel_percent",
+            "no_show_fee_bp": "no_show_percent",
+            "discount_limit_bp": "discount_limit_percent",
+        },
     )
     return see("setup.policies", branch) if submitted.is_done else _page(branch, form, submitted)
 
@@ -123,6 +132,7 @@ def _page(branch: BranchRef, form: PoliciesForm | None = None, submitted: Submit
     values = queries.columns_of(queries.get_branch(branch.id), queries.POLICY_COLUMNS)
     if form is None or submitted.is_stale:
         shares = {f"{which}_percent": percent(values[f"{which}_fee_bp"]) for which in ("late_cancel", "no_show")}
+        shares["discount_limit_percent"] = percent(values["discount_limit_bp"])
         form = PoliciesForm(formdata=None, data={**values, **shares})
     return show("setup.policies", "_policies.html", submitted, form=form, stamp=stamp(values), words=_words(form))
 
@@ -149,4 +159,5 @@ def _words(form: PoliciesForm) -> dict[str, Any] | None:
         "waiver_limit": values["waiver_limit_amount"],
         "extend_limit": values["extend_limit_days"] or 0,
         "refund_limit": values["refund_limit_amount"],
+        "discount_limit": percent(values["discount_limit_bp"]),
     }

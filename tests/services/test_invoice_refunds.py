@@ -338,7 +338,8 @@ def test_a_card_and_its_sale_bring_back_what_was_paid_once(spa, sale):
 
 
 def test_a_tip_comes_back_from_what_is_owed_to_the_therapists(spa):
-    invoice = issue(spa, Line("service", "Facial", 450_000, 800), Line("tip", "Tip", 50_000, 0))
+    tip = Line("tip", "Hồng", 50_000, 0, staff_id=spa.therapists[0])
+    invoice = issue(spa, Line("service", "Facial", 450_000, 800), tip)
     pay(spa, invoice)
 
     refund(spa, invoice, {lines_of(invoice)[1]: 20_000})

@@ -15,6 +15,7 @@ from spa_app.services import (
     billing,
     bookings,
     day_close,
+    deposits,
     drawers,
     expiry,
     payments,
@@ -33,6 +34,7 @@ from tests.factories import (
     make_entry,
     make_gift_card,
     make_product,
+    make_promotion,
     open_session_of,
     set_policy,
     tomorrow_at,
@@ -83,13 +85,16 @@ def busy_spa(spa: Spa) -> Spa:
         refunded, basis="pro_rata", fee_amount=0, pay_by="cash", shown_amount=None, reason="moves", actor=SYSTEM
     )
     product = make_product(spa.branch)
+    make_promotion("TET")
     bill = Bill(
         wares=(Ware("product", product, 2),),
         discount=Discount(share_bp=1_000),
         reason="Regular",
+        code="TET",
         tip=Tip(50_000, staff_ids=spa.therapists),
     )
     billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=SYSTEM)
+    deposits.take_deposit(held, method="cash", amount=50_000, actor=SYSTEM)
     drawer = make_drawer(spa.branch, opening=500_000)
     drawers.move_cash(open_session_of(drawer), kind="paid_in", amount=1, reason="change", actor=SYSTEM)
     count = drawers.Count({500_000: 2})
@@ -163,6 +168,13 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("UPDATE invoice_lines SET vat_amount = vat_amount + 1 WHERE kind = 'discount'", "discounts"),
         ("UPDATE invoice_lines SET amount = -10 * 1000000 WHERE kind = 'discount'", "discounts"),
         ("UPDATE product_stocks SET on_hand = on_hand + 1", "stock"),
+        ("UPDATE promotions SET used_count = used_count + 1", "promotion_uses"),
+        (
+            "UPDATE invoices SET is_credited = true WHERE id IN (SELECT invoice_id FROM promotion_uses)",
+            "promotion_bills",
+        ),
+        ("UPDATE deposits SET balance_amount = balance_amount - 1", "deposits"),
+        ("UPDATE journal_lines SET amount = amount * 2 WHERE account_id = 2160", "deposits"),
         ("UPDATE stock_movements SET quantity = quantity + 1 WHERE kind = 'sold'", "stock_sold"),
     ],
 )

@@ -1,7 +1,7 @@
 """Papers as PDF: every letter comes out, sums are right, long ones break, and the same facts make the same bytes."""
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from babel.messages.pofile import read_po
@@ -18,12 +18,21 @@ NAME = "Nguyễn Thị Hường"
 SERVICE = "Gội đầu dưỡng sinh 60 phút"
 ENGLISH = Style("en", "Asia/Ho_Chi_Minh", "VND", str)
 ORIGINAL = Mark(0, AT)
+
+
+def line(kind: str, description: str, quantity: int, amount: int, vat: int, rate: int, **more: int) -> LineView:
+    """A line of an invoice, with what papers ask of it."""
+    named = dict.fromkeys(one.name for one in fields(LineView))
+    said = (kind, description, quantity, amount, vat, rate)
+    return LineView(**{**named, **dict(zip(named, said, strict=False)), **more})
+
+
 LINES = (
-    LineView("service", SERVICE, 1, 450_000, 33_333, 800),
-    LineView("product", "Tinh dầu sả chanh", 3, 600_000, 54_545, 1000),
-    LineView("discount", "KHAI TRƯƠNG", 1, -45_000, -3_333, 800),
-    LineView("discount", "KHAI TRƯƠNG", 1, -60_000, -5_455, 1000),
-    LineView("tip", "Tip", 1, 50_000, 0, 0),
+    line("service", SERVICE, 1, 450_000, 33_333, 800),
+    line("product", "Tinh dầu sả chanh", 3, 600_000, 54_545, 1000),
+    line("discount", "KHAI TRƯƠNG", 1, -45_000, -3_333, 800, discounts_id=1),
+    line("discount", "KHAI TRƯƠNG", 1, -60_000, -5_455, 1000, discounts_id=2),
+    line("tip", "Hồng", 1, 50_000, 0, 0),
 )
 INVOICE = InvoiceView(
     id=1,
@@ -45,17 +54,22 @@ INVOICE = InvoiceView(
     vat_amount=79_090,
     paid_amount=500_000,
     due_amount=495_000,
+    credited_amount=0,
     is_credited=False,
+    is_refund=False,
     corrects=None,
-    corrected_by=None,
+    notes=(),
+    replaces=None,
+    replaced_by=None,
     reason="",
     issued_at=AT,
     issued_by=None,
     lines=LINES,
     payments=(
-        PaymentView(1, "cash", 300_000, 500_000, "", AT, None),
-        PaymentView(2, "gift_card", 200_000, 200_000, "G-77", AT, None),
+        PaymentView(1, "cash", 300_000, 500_000, "", AT, None, False),
+        PaymentView(2, "gift_card", 200_000, 200_000, "G-77", AT, None, False),
     ),
+    payouts=(),
     slip=(SlipLine(7, "Chăm sóc da", 1, 8, 2, dt.date(2027, 3, 12)),),
 )
 

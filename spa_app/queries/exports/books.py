@@ -231,6 +231,7 @@ JOURNAL = Table(
         Column("card_id", JournalLine.treatment_id, N_("The card whose value it moves")),
         Column("customer_id", JournalLine.customer_id, N_("The customer whose store credit it moves")),
         Column("gift_card_id", JournalLine.gift_card_id, N_("The gift card whose balance it moves")),
+        Column("deposit_id", JournalLine.deposit_id, N_("The deposit that it moves")),
         Column("invoice_id", JournalEntry.invoice_id, INVOICE_ID),
         Column("payment_id", JournalEntry.payment_id, N_("Number of the payment")),
         Column("card_history_id", JournalEntry.treatment_entry_id, N_("The change of a card that it belongs to")),

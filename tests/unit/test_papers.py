@@ -139,7 +139,7 @@ def test_discounts_of_one_name_are_one_line_and_come_last():
     lines = paper_lines(LINES)
 
     assert [(line.description, line.amount, line.vat_amount, line.vat_rate_bp) for line in lines[-2:]] == [
-        ("Tip", 50_000, 0, 0),
+        ("Hồng", 50_000, 0, 0),
         ("KHAI TRƯƠNG", -105_000, -8_788, None),
     ]
     assert [line.unit_amount for line in lines] == [450_000, 200_000, 50_000, -105_000]

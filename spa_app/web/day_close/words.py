@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext as _
 
-from spa_app.queries.day_close import Change, ZFacts
+from spa_app.queries.day_close import Change
+from spa_app.queries.day_facts import ZFacts
 from spa_app.sheets import Cell
 from spa_app.web.filters import datetime as local
 from spa_app.web.invoices.forms import METHODS

@@ -54,7 +54,7 @@ class ZReport:
 
 @dataclass(frozen=True)
 class CloseRow:
-    """A closed day in a list."""
+    """A closed day in a list; ``taken_amount`` is the money that came in."""
 
     id: int
     closed_on: dt.date
@@ -141,7 +141,7 @@ def list_closes(branch_id: int, *, limit: int = 14) -> list[CloseRow]:
             closed_at=close.closed_at,
             closed_by=name,
             reopened_at=close.reopened_at,
-            taken_amount=sum(close.totals["takings"].values()),
+            taken_amount=ZFacts.of_json(close.totals).taken_amount,
         )
         for close, name in rows
     ]

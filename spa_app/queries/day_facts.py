@@ -13,20 +13,16 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import (
+    MONEY_METHODS,
     Booking,
     Customer,
-    Deposit,
-    DepositEntry,
     DrawerSession,
     Invoice,
     InvoiceLine,
-    JournalEntry,
-    Payment,
-    Payout,
 )
 from spa_app.queries.billing import DUE
 from spa_app.queries.drawers import SessionView, list_sessions, sum_cash
-from spa_app.queries.reports import get_daily
+from spa_app.queries.reports import SETTLED, get_daily, moved_money
 
 MOST_ROWS = 200
 UNFINISHED = ("pending", "confirmed", "in_progress")
@@ -52,11 +48,16 @@ class VatRow:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """Payments, or payouts, of one method."""
+    """Payments, payouts or deposits of one method; a payment that a credit note made has the method SETTLED."""
 
     method: str
     count: int
     amount: int
+
+    @property
+    def is_money(self) -> bool:
+        """Whether money moved; a gift card, store credit and a deposit are what the spa had before."""
+        return self.method in MONEY_METHODS
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,11 @@ class DrawerRow:
 
 @dataclass(frozen=True)
 class ZFacts:
-    """What one day came to. ``takings`` are the payments by method: the database compares them with its rows.
+    """What one day came to. ``takings`` are all payments by method: the database compares them with its rows.
 
     ``sales`` are the lines of the invoices issued that day, as they were issued; ``voided_amount`` and
-    ``credited_amount`` (both zero or below) are what was taken back that day, of whatever day.
+    ``credited_amount`` are what was taken back that day, of whatever day. Both are zero or below, but for a credit note
+    that is void: it is among what was voided, above zero. ``expired_amount`` is that of sessions.
     """
 
     sales: tuple[KindRow, ...]
@@ -142,13 +144,18 @@ class ZFacts:
 
     @property
     def taken_amount(self) -> int:
-        """All payments."""
-        return sum(self.takings.values())
+        """The money that came in, for bills and as deposits."""
+        return sum(row.amount for row in (*self.payments, *self.deposits) if row.is_money)
 
     @property
-    def paid_out_amount(self) -> int:
-        """All payouts."""
-        return sum(row.amount for row in self.payouts)
+    def given_amount(self) -> int:
+        """The money that was handed out, for credit notes and of deposits."""
+        return sum(row.amount for row in (*self.payouts, *self.deposits_returned) if row.is_money)
+
+    @property
+    def kept_amount(self) -> int:
+        """The money that came in, less what was handed out."""
+        return self.taken_amount - self.given_amount
 
     @property
     def variance_amount(self) -> int:
@@ -211,7 +218,7 @@ def get_facts(branch_id: int, on: dt.date, *, timezone: str, after: dt.date | No
             func.coalesce(func.sum(left).filter(Invoice.issued_at < begins), 0),
         ).where(due)
     ).one()
-    payments = _payments(branch_id, on)
+    moved = _moved(branch_id, on)
     voids = _documents(voided, -Invoice.total_amount)
     notes = _documents(and_(issued, Invoice.kind == "credit_note"), Invoice.total_amount)
     return ZFacts(
@@ -219,15 +226,9 @@ def get_facts(branch_id: int, on: dt.date, *, timezone: str, after: dt.date | No
         voided_amount=_total(voided, -Invoice.total_amount),
         credited_amount=_total(and_(issued, Invoice.kind == "credit_note"), Invoice.total_amount),
         vat=_vat(issued, voided),
-        payments=payments,
-        takings={row.method: row.amount for row in payments},
-        payouts=_by_method(
-            Payout.method,
-            Payout.amount,
-            Payout.branch_id == branch_id,
-            Payout.given_at >= begins,
-            Payout.given_at < ends,
-        ),
+        payments=moved["payment"],
+        takings=_takings(moved["payment"]),
+        payouts=moved["payout"],
         sessions_punched=day.sessions,
         sessions_amount=day.revenue_amount,
         expired_amount=day.breakage_amount,
@@ -244,21 +245,8 @@ def get_facts(branch_id: int, on: dt.date, *, timezone: str, after: dt.date | No
         older_amount=int(older_amount),
         unfinished_visits=_count_unfinished(branch_id, begins, ends),
         drawers=_drawers(branch_id, begins, ends, clock.day_bounds(after, timezone)[1] if after else begins),
-        deposits=_by_method(
-            Deposit.method,
-            Deposit.amount,
-            Deposit.branch_id == branch_id,
-            Deposit.taken_at >= begins,
-            Deposit.taken_at < ends,
-        ),
-        deposits_returned=_by_method(
-            DepositEntry.method,
-            -DepositEntry.amount,
-            DepositEntry.deposit_id.in_(select(Deposit.id).where(Deposit.branch_id == branch_id)),
-            DepositEntry.kind == "returned",
-            DepositEntry.created_at >= begins,
-            DepositEntry.created_at < ends,
-        ),
+        deposits=moved["deposit_taken"],
+        deposits_returned=moved["deposit_returned"],
     )
 
 
@@ -314,22 +302,27 @@ def _vat(issued: ColumnElement[bool], voided: ColumnElement[bool]) -> tuple[VatR
     return tuple(VatRow(rate, int(amount), int(vat)) for rate, amount, vat in rows)
 
 
-def _payments(branch_id: int, on: dt.date) -> tuple[MethodRow, ...]:
+def _moved(branch_id: int, on: dt.date) -> dict[str, tuple[MethodRow, ...]]:
+    """What was paid and handed out on a day, by source and method, each amount above zero."""
+    moved = moved_money(branch_id, on, on)
     rows = db.session.execute(
-        select(Payment.method, func.count(), func.sum(Payment.amount))
-        .join(JournalEntry, JournalEntry.payment_id == Payment.id)
-        .where(JournalEntry.branch_id == branch_id, JournalEntry.posted_on == on, JournalEntry.event == "payment_taken")
-        .group_by(Payment.method)
-        .order_by(Payment.method)
-    )
-    return tuple(MethodRow(method, count, int(amount)) for method, count, amount in rows)
+        select(moved.c.source, moved.c.method, func.count(), func.sum(func.abs(moved.c.amount)))
+        .group_by(moved.c.source, moved.c.method)
+        .order_by(moved.c.source, moved.c.method)
+    ).all()
+    return {
+        name: tuple(MethodRow(method, count, int(amount)) for source, method, count, amount in rows if source == name)
+        for name in ("payment", "payout", "deposit_taken", "deposit_returned")
+    }
 
 
-def _by_method(method: Any, amount: Any, *conditions: ColumnElement[bool]) -> tuple[MethodRow, ...]:
-    rows = db.session.execute(
-        select(method, func.count(), func.sum(amount)).where(*conditions).group_by(method).order_by(method)
-    )
-    return tuple(MethodRow(name, count, int(total)) for name, count, total in rows)
+def _takings(payments: tuple[MethodRow, ...]) -> dict[str, int]:
+    """Payments by the method that is stored: what credit notes settled is stored as store credit."""
+    takings: dict[str, int] = {}
+    for row in payments:
+        method = "store_credit" if row.method == SETTLED else row.method
+        takings[method] = takings.get(method, 0) + row.amount
+    return takings
 
 
 def _documents(condition: ColumnElement[bool], amount: Any) -> tuple[DocumentRow, ...]:

@@ -20,7 +20,7 @@ from spa_app.web.actions import run_once
 from spa_app.web.day_close import words
 from spa_app.web.day_close.forms import CloseDayForm, ReasonForm
 from spa_app.web.htmx import redirect, render, toast
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import WAYS
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.reports.export import FORMATS, export
 from spa_app.web.security import asked_branch, current_actor, local_today, roles, signed_in, use_branch
@@ -159,7 +159,7 @@ def _report(shown: ZReport, form: ReasonForm | None = None, status: int = 200) -
 def _words(facts: ZFacts) -> dict[str, object]:
     return {
         "kinds": words.kinds(),
-        "methods": METHODS,
+        "methods": WAYS,
         "opened_as": words.opened_as,
         "instant": dt.datetime.fromisoformat,
         "percent": words.percent,

@@ -356,7 +356,7 @@ def _left_behind(drawer_id: int) -> int | None:
     query = select(DrawerSession.left_amount).where(
         DrawerSession.drawer_id == drawer_id, DrawerSession.closed_at.is_not(None)
     )
-    return db.session.execute(query.order_by(DrawerSession.opened_at.desc(), DrawerSession.id.desc())).scalars().first()
+    return db.session.scalar(query.order_by(DrawerSession.opened_at.desc(), DrawerSession.id.desc()).limit(1))
 
 
 def _open_session(drawer_id: int) -> Select[int]:

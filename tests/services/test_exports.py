@@ -165,9 +165,7 @@ def busy(spa: Spa) -> Spa:
     sold = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=SYSTEM)
     billing.change_bill(sold, bill=bill, actor=SYSTEM)
     make_promotion("SPRING")
-    billing.sell(
-        customer_id=spa.customer, branch_id=spa.branch, bill=replace(bill, code="SPRING"), actor=SYSTEM
-    )
+    billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=replace(bill, code="SPRING"), actor=SYSTEM)
     deposit = deposits.take_deposit(ahead, method="cash", amount=90_000, actor=SYSTEM)
     deposits.return_deposit(deposit, method="store_credit", amount=40_000, reason="Less", actor=SYSTEM)
     till = open_session_of(make_drawer(spa.branch, opening=500_000))

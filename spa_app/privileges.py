@@ -2,8 +2,8 @@
 
 A table's owner can switch its triggers off, and so could whatever runs with the owner's rights. ``spa_app`` owns
 nothing: it reads and writes rows, but in a table that only grows it cannot change or delete one even if every trigger
-were gone (but for what anonymising takes out of the audit log), and it cannot touch the triggers, the tables or the chart of accounts. Migrations run as the owner and grant
-this anew each time, so a new table needs nothing of its own.
+were gone (:data:`_CHANGES` are the exceptions), and it cannot touch the triggers, the tables or the chart of accounts.
+Migrations run as the owner and grant this anew each time, so a new table needs nothing of its own.
 """
 
 from sqlalchemy import Connection, text

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import GiftCard, InvoiceLine
+from spa_app.models import GiftCard, GiftCardEntry, InvoiceLine, Payment
 from spa_app.money import Money
 from spa_app.services.actor import Actor
 from spa_app.services.gift_cards.cards import append_entry, label, open_way, require_paid
@@ -75,6 +75,40 @@ def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Postin
     else:
         append_entry(card, "adjust", -amount, reason=reason, actor=actor)
     return Posting(Account.GIFT_CARDS, amount, gift_card_id=card.id)
+
+
+def lock_of(invoice_id: int) -> None:
+    """Lock the cards that an invoice sold, and those that paid for it, by id: what it gives back concerns both.
+
+    The caller holds the invoice locked.
+    """
+    sold = select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice_id)
+    redeemed = (
+        select(GiftCardEntry.gift_card_id)
+        .join(Payment, Payment.id == GiftCardEntry.payment_id)
+        .where(Payment.invoice_id == invoice_id)
+    )
+    db.session.execute(
+        select(GiftCard.id)
+        .where(or_(GiftCard.invoice_line_id.in_(sold), GiftCard.id.in_(redeemed)))
+        .order_by(GiftCard.id)
+        .with_for_update()
+    )
+
+
+def give_again(line_id: int, *, amount: int, reason: str, actor: Actor) -> None:
+    """Put ``amount`` that :func:`take_back` took off the card of an invoice line onto it again, and open it.
+
+    For a credit note that is withdrawn: the caller holds the invoice locked and reverses the ledger. Locks the card.
+    """
+    card = db.session.execute(
+        select(GiftCard)
+        .where(GiftCard.invoice_line_id == line_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    card.cancelled_at = None
+    append_entry(card, "adjust", amount, reason=reason, actor=actor)
 
 
 def require_unused(card: GiftCard) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WrongStateError
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import billing, bookings, payments, reconciliation, stock
+from spa_app.services import billing, bookings, payments, reconciliation, refunds, stock
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
@@ -138,6 +138,46 @@ def test_a_voided_sale_gives_everything_back(spa, cream):
 
     assert moves(cream) == [("received", 10), ("sold", -4), ("returned", 4)]
     assert set(balances().values()) == {0}
+    settled()
+
+
+def test_what_was_given_away_goes_back_to_the_stock_with_all_the_rest(spa, visit, cream):
+    free = Ware("product", cream, 2, Discount(share_bp=10_000))
+    bill = Bill(wares=(Ware("plan", spa.plan), free), reason="A present")
+    sale = sell(spa, bill, spa.manager)
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.receptionist)
+    back = {"reason": "changed her mind", "actor": spa.manager, "to": "store_credit"}
+
+    note = refunds.refund_invoice(sale, **back)
+    assert on_hand(cream) == 10
+
+    refunds.withdraw_invoice_refund(note, reason="she did not", actor=spa.manager)
+    assert on_hand(cream) == 8
+    refunds.refund_invoice(sale, **back)
+    assert moves(cream)[1:] == [("sold", -2), ("returned", 2), ("sold", -2), ("returned", 2)]
+    settled()
+
+
+def test_refunding_a_whole_package_on_its_card_gives_its_promotion_back(spa):
+    promotion = factories.make_promotion("TET", max_uses=1)
+    sale = sell(spa, Bill(wares=(Ware("plan", spa.plan),), code="TET"))
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.receptionist)
+    [card] = cards_of(sale)
+    uses = "SELECT used_count FROM promotions WHERE id = :id"
+
+    refunds.refund_card(
+        card,
+        basis="pro_rata",
+        fee_amount=0,
+        pay_by="store_credit",
+        shown_amount=None,
+        reason="moves away",
+        actor=spa.manager,
+    )
+    assert rows(uses, id=promotion) == [(0,)]
+
+    refunds.withdraw_refund(card, reason="stays", actor=spa.manager)
+    assert rows(uses, id=promotion) == [(1,)]
     settled()
 
 

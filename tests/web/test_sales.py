@@ -221,6 +221,43 @@ def test_a_visit_is_completed_with_a_tip_for_two(desk, spa):
     assert_books_balance()
 
 
+def test_a_changed_bill_leaves_the_tip_to_whom_it_was_for(desk, spa):
+    items = (ItemRequest(spa.facial, spa.therapists[0]), ItemRequest(spa.consultation, spa.therapists[1]))
+    visit = make_booking(spa, *items, status="in_progress")
+    tip = Tip(split="typed", typed={spa.therapists[1]: 40_000})
+    bookings.complete(visit, bill=Bill(tip=tip), actor=spa.receptionist)
+    old = invoice_of(visit)
+
+    form = desk.get(f"/invoices/{old}/change").text
+    names = r"(?:(?:services|tips)-\d-\w+|tip_\w+)"
+    typed = dict(re.findall(rf'<input[^>]*name="({names})"[^>]*type="(?:hidden|text)"[^>]*value="([^"]*)"', form))
+    [split] = re.findall(r'<input(?=[^>]* checked)[^>]*name="tip_split"[^>]*value="(\w+)"', form)
+    post(desk, f"/invoices/{old}/change", tip_split=split, **typed)
+
+    new = newest()[0]
+    assert new != old
+    assert rows("SELECT staff_id, amount FROM invoice_lines WHERE invoice_id = :id AND kind = 'tip'", id=new) == [
+        (spa.therapists[1], 40_000)
+    ]
+
+
+def test_a_bill_that_holds_the_last_use_of_a_promotion_can_be_worked_out_anew(desk, spa, cream):
+    factories.make_promotion("TET", max_uses=1, max_uses_per_customer=1)
+    ware = Ware("product", cream)
+    old = billing.sell(
+        customer_id=spa.customer, branch_id=spa.branch, bill=Bill(wares=(ware,), code="TET"), actor=spa.receptionist
+    )
+
+    opened = text_of(desk.get(f"/invoices/{old}/change"))
+    fields = {"lines-0-what": f"product-{cream}", "lines-0-quantity": "2", "code": "TET"}
+    drawn = text_of(post(desk, f"/invoices/{old}/change/form", HTMX | {"HX-Target": "bill-sums"}, **fields))
+
+    assert "180,000" in opened
+    assert "360,000" in drawn
+    assert "taken" not in drawn
+    assert rows("SELECT used_count FROM promotions") == [(1,)]
+
+
 def test_the_tip_of_a_visit_that_a_card_paid(desk, spa):
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     visit = make_booking(spa, card=card, status="completed")

@@ -141,6 +141,27 @@ def test_a_voided_sale_gives_everything_back(spa, cream):
     settled()
 
 
+def test_a_code_that_can_lower_nothing_is_refused(spa):
+    factories.make_promotion("TET")
+    with refused("promotion_minimum", InvalidError, "code"):
+        sell(spa, Bill(tip=Tip(50_000, staff_ids=spa.therapists[:1]), code="TET"))
+
+
+def test_a_visit_that_cards_pay_gets_no_bill_of_nothing(spa):
+    card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    booking = make_booking(spa, card=card, status="in_progress")
+    with refused("bill_empty", InvalidError, "lines"):
+        bookings.complete(
+            booking, bill=Bill(discount=Discount(share_bp=1_000), reason="Had to wait"), actor=spa.manager
+        )
+
+    nobody = Tip(split="typed", typed=dict.fromkeys(spa.therapists, 0))
+    bookings.complete(booking, bill=Bill(tip=nobody), actor=spa.receptionist)
+
+    assert rows("SELECT count(*) FROM invoices WHERE booking_id = :id", id=booking) == [(0,)]
+    settled()
+
+
 def test_what_was_given_away_goes_back_to_the_stock_with_all_the_rest(spa, visit, cream):
     free = Ware("product", cream, 2, Discount(share_bp=10_000))
     bill = Bill(wares=(Ware("plan", spa.plan), free), reason="A present")

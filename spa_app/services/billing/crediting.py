@@ -28,9 +28,10 @@ def write_credit_note(
     """Take ``amounts`` (minor units by line, none above what is left of it) of an invoice back, and return the note.
 
     The caller holds the cards and gift cards that the invoice sold locked, and the invoice, of which ``facts`` were
-    read since; locks the customer, the promotion, the stocks by id, then the invoice counter. The credit is the customer's, once it has
-    settled what is still to be paid. Cards of a line that comes back are cancelled; products return to the stock with
-    the last of their price; those that cost nothing, and the use of a promotion, with the last of the invoice.
+    read since; locks the customer, the promotion, the stocks by id, then the invoice counter. The credit is the
+    customer's, once it has settled what is still to be paid. Cards of a line that comes back are cancelled; products
+    return to the stock with the last of their price; those that cost nothing, and the use of a promotion, with the last
+    of the invoice.
     """
     customer = lock_customer(invoice.customer_id)
     taken = [(line, one) for line in facts.lines if amounts.get(line.id) for one in line.take(amounts[line.id])]

@@ -1,9 +1,8 @@
 """Taking a refund back while its credit is still there."""
 
 from collections import Counter
-from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import false, func, or_, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError, WayOut
@@ -31,11 +30,11 @@ from spa_app.services.transaction import atomic
 def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
     """Take the refund that a credit note gave back while its credit is still there, and return the invoice's id.
 
-    A manager's act: the note is void, cards that it took back are open again. Locks the visit, the cards, the invoice,
-    the note, the gift cards, the customer, the promotion, then the stocks by id. Raises :class:`NotFoundError` for no credit note of this branch, and
-    :class:`ConflictError` where the note is no refund (that of a card is taken back on the card, that of an undone
-    visit by completing it anew), it stands no more, the visit is no longer the one that was billed, its money was
-    handed out, or its credit was spent.
+    A manager's act: the note is void, cards that it took back are open again. Locks the visit, the cards, the
+    invoice, the note, the gift cards, the customer, the promotion, then the stocks by id. Raises
+    :class:`NotFoundError` for no credit note of this branch, and :class:`ConflictError` where the note is no refund
+    (that of a card is taken back on the card, that of an undone visit by completing it anew), it stands no more,
+    the visit is no longer the one that was billed, its money was handed out, or its credit was spent.
     """
     with atomic() as session:
         reason = required_reason(reason)
@@ -103,11 +102,8 @@ def _sell_again(note: Invoice, invoice: Invoice, *, was_whole: bool, actor: Acto
 
     ``was_whole``: nothing was left of the invoice, so what it gave away for nothing had come back, too.
     """
-    free = (
-        select(InvoiceLine.id)
-        .where(InvoiceLine.invoice_id == invoice.id, InvoiceLine.kind == "product", was_whole)
-        .where(InvoiceLine.id.not_in(_paid_for(invoice.id)))
-    )
+    of = func.coalesce(InvoiceLine.discounts_id, InvoiceLine.id)
+    free = select(of).where(InvoiceLine.invoice_id == invoice.id).group_by(of).having(func.sum(InvoiceLine.amount) == 0)
     returned = (
         select(StockMovement.invoice_line_id)
         .group_by(StockMovement.invoice_line_id)
@@ -118,7 +114,7 @@ def _sell_again(note: Invoice, invoice: Invoice, *, was_whole: bool, actor: Acto
             select(InvoiceLine).where(
                 or_(
                     InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)),
-                    InvoiceLine.id.in_(free),
+                    InvoiceLine.id.in_(free) if was_whole else false(),
                 ),
                 InvoiceLine.id.in_(returned),
             )
@@ -134,20 +130,14 @@ def _sell_again(note: Invoice, invoice: Invoice, *, was_whole: bool, actor: Acto
     stock.take_sold(lines, stocks, actor=actor)
 
 
-def _paid_for(invoice_id: int) -> Select[Any]:
-    """The lines of an invoice that cost something after their discounts."""
-    of = func.coalesce(InvoiceLine.discounts_id, InvoiceLine.id)
-    return select(of).where(InvoiceLine.invoice_id == invoice_id).group_by(of).having(func.sum(InvoiceLine.amount) != 0)
-
-
 def take_credit_back(
     note: Invoice, invoice: Invoice | None, *, entry_id: int, ways_out: tuple[WayOut, ...], actor: Actor
 ) -> int:
     """Void a locked credit note with what entry ``entry_id`` posted for it, and return how much it had given.
 
-    ``invoice`` is the locked one that it corrects, if any; where nothing was left of it, the use of its promotion counts
-    again. Locks the customer, then the promotion. Raises :class:`ConflictError` where its money was handed out, its
-    credit was spent, or the uses of the promotion are taken meanwhile.
+    ``invoice`` is the locked one that it corrects, if any; where nothing was left of it, the use of its promotion
+    counts again. Locks the customer, then the promotion. Raises :class:`ConflictError` where its money was handed
+    out, its credit was spent, or the uses of the promotion are taken meanwhile.
     """
     customer = lock_customer(note.customer_id)
     if db.session.scalar(select(Payout.id).where(Payout.invoice_id == note.id).limit(1)):

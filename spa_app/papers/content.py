@@ -79,8 +79,15 @@ def vat_sums(lines: Iterable[LineView]) -> tuple[RateSum, ...]:
 
 
 def line_words(line: PaperLine, style: Style) -> str:
-    """A line's text. That of a fee is a msgid, translated where it is shown."""
-    return style.say(line.description) if line.kind in ("fee", "gift_card") else line.description
+    """A line's text. That of a fee is a msgid, translated where it is shown; that of a tip is whose it is."""
+    match line.kind:
+        case "fee" | "gift_card":
+            return style.say(line.description)
+        case "tip":
+            return style.say(N_("Tip for %(name)s"), name=line.description)
+        case "discount":
+            return style.say(N_("Discount: %(reason)s"), reason=line.description)
+    return line.description
 
 
 def mark_words(mark: Mark, style: Style) -> str:

@@ -1,5 +1,7 @@
 """/invoices/<id>/receipt and /a4, on screen and as a PDF; what prints or mails them is a POST: it goes on record."""
 
+from functools import partial
+
 from flask import Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -101,6 +103,7 @@ def _page(invoice_id: int, paper: str) -> ResponseReturnValue:
             title=f"{papers.title(invoice, paper, style)} {invoice.number}",
             heading=papers.title(invoice, paper, style),
             lines=papers.paper_lines(invoice.lines),
+            words=partial(papers.line_words, style=style),
             rates=papers.vat_sums(invoice.lines),
             percent=style.percent,
             methods=METHODS,

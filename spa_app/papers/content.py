@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spa_app.errors import N_
-from spa_app.papers.style import Style
-from spa_app.queries.billing import InvoiceView, LineView, SlipLine
+from spa_app.papers.style import METHOD_WORDS, Style
+from spa_app.queries.billing import InvoiceView, LineView, PaymentView, SlipLine
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,12 @@ def line_words(line: PaperLine, style: Style) -> str:
         case "discount":
             return style.say(N_("Discount: %(reason)s"), reason=line.description)
     return line.description
+
+
+def payment_words(payment: PaymentView, style: Style) -> str:
+    """How something was paid, with its reference. What a credit note settled was not."""
+    how = N_("Settled by a credit note") if payment.is_settlement else METHOD_WORDS[payment.method]
+    return f"{style.say(how)} {payment.reference}".rstrip()
 
 
 def mark_words(mark: Mark, style: Style) -> str:

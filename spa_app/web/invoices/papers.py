@@ -15,7 +15,6 @@ from spa_app.services import papers as services
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.htmx import redirect, toast
-from spa_app.web.invoices.forms import METHODS
 from spa_app.web.invoices.paper_forms import FILES, PAGES, MailForm, mail_context, page_style, papers_of
 from spa_app.web.invoices.routes import bp, enter
 from spa_app.web.navigation import DESK
@@ -106,7 +105,7 @@ def _page(invoice_id: int, paper: str) -> ResponseReturnValue:
             words=partial(papers.line_words, style=style),
             rates=papers.vat_sums(invoice.lines),
             percent=style.percent,
-            methods=METHODS,
+            payment_words=partial(papers.payment_words, style=style),
             is_preview=mark is PREVIEW,
             mark=papers.mark_words(mark, style),
         )

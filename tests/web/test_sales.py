@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import billing, bookings, payments
+from spa_app.services import billing, bookings, payments, refunds
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
@@ -186,6 +186,7 @@ def test_a_bill_is_changed_from_its_invoice(desk, spa, cream):
     # Whoever still has the old one before them is told, and led to the new one.
     late = post(desk, f"/invoices/{old}/change", tip_amount="1")
     assert late.status_code == 409
+    assert f'href="/invoices/{new}"' in late.text
     assert desk.get(f"/invoices/{old}/change").location == f"/invoices/{new}"
     assert_books_balance()
 
@@ -269,6 +270,27 @@ def test_the_tip_of_a_visit_that_a_card_paid(desk, spa):
 
     assert answer.status_code == 303
     assert newest()[2:] == (25_000, visit)
+
+
+@pytest.mark.parametrize("name", ["services-²-item_id", "tips-²-amount", f"tips-{'9' * 5_000}-amount", "lines-²-what"])
+def test_rows_with_numbers_that_are_none_are_no_rows(desk, spa, cream, name):
+    for address in ("/sales", "/sales/form"):
+        assert post(desk, address, **{name: "1", "lines-0-what": f"product-{cream}"}).status_code in (200, 422)
+
+
+def test_a_credit_note_is_no_bill_to_change(desk, spa):
+    sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.manager)
+    note = refunds.refund_invoice(sale, reason="moves", actor=spa.manager)
+    visit = make_booking(spa, status="completed")
+    payments.take_payment(invoice_of(visit), method="cash", amount=None, actor=spa.manager)
+    other = refunds.refund_invoice(invoice_of(visit), reason="cold", actor=spa.manager)
+
+    for one in (note, other):
+        for address in ("change", "change/form"):
+            fields = {"discount": "10 %", "reason": "x"}
+            assert post(desk, f"/invoices/{one}/{address}", **fields).status_code == 404
+        assert desk.get(f"/invoices/{one}/change").location == f"/invoices/{one}"
 
 
 def test_bills_of_another_branch_are_not_there(client, spa):

@@ -85,9 +85,12 @@ def require_changeable(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
             number=number,
         )
     if invoice.kind != "invoice" or invoice.status in ("void", "draft") or invoice.is_credited:
+        later_id = db.session.scalar(select(Invoice.id).where(Invoice.replaces_id == invoice.id))
+        way = N_("Open the new bill") if later_id else N_("Open the invoice")
         raise WrongStateError(
             "bill_not_changeable",
             N_("Invoice %(number)s is %(status)s and can no longer be changed."),
+            ways_out=(WayOut("pay_due", way, {"invoice_id": later_id or invoice.id}),),
             number=number,
             status=Word(STATUS_WORDS[invoice.status]),
         )

@@ -266,9 +266,11 @@ def test_the_tip_of_a_visit_that_a_card_paid(desk, spa):
     form = desk.get(f"/sales/new?booking_id={visit}").text
     assert "For Hồng" in form
 
-    answer = post(desk, "/sales", booking_id=visit, tip_amount="25000")
+    fields = {"booking_id": visit, "tip_amount": "25000", "idempotency_key": uuid.uuid4()}
+    answer, again = (post(desk, "/sales", **fields) for _ in range(2))
 
     assert answer.status_code == 303
+    assert again.location == answer.location
     assert newest()[2:] == (25_000, visit)
 
 

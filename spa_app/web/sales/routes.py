@@ -61,6 +61,8 @@ def create() -> ResponseReturnValue:
     form = BillForm(formdata=numbered_anew(request.form))
     valid = form.validate()
     if draft.names_customer:
+        if draft.customer and not form.adds_customer:  # sent again: its visit has got its bill meanwhile
+            form.customer_id.data = form.customer_id.data or draft.customer.id
         valid = form.require_customer() and valid
     return _issue(draft, form, "sell", lambda: _sell(draft, form), is_valid=valid)
 

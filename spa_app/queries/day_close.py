@@ -29,8 +29,8 @@ from spa_app.models import (
     Payout,
     User,
 )
-from spa_app.queries.billing import DUE
 from spa_app.queries.drawers import SessionView, list_sessions, sum_cash
+from spa_app.queries.invoice_lists import DUE
 from spa_app.queries.reports import get_daily
 
 MOST_ROWS = 200

@@ -22,7 +22,7 @@ STATUSES: dict[str, ColumnElement[bool]] = {
 
 @dataclass(frozen=True)
 class InvoiceRow:
-    """An invoice in a list. ``what`` names its first lines."""
+    """An invoice in a list. ``what`` names what it sells, empty where it holds only tips."""
 
     id: int
     number: str
@@ -115,7 +115,7 @@ def list_invoices(
     ).one()
     what = (
         select(func.string_agg(InvoiceLine.description, ", ").aggregate_order_by(InvoiceLine.position))
-        .where(InvoiceLine.invoice_id == Invoice.id)
+        .where(InvoiceLine.invoice_id == Invoice.id, InvoiceLine.kind.not_in(("discount", "tip")))
         .correlate(Invoice)
         .scalar_subquery()
     )

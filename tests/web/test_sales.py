@@ -61,6 +61,20 @@ def test_a_sale_of_several_lines(desk, spa, cream):
     assert_books_balance()
 
 
+def test_the_list_of_sales_names_what_was_sold(desk, spa, cream):
+    bill = Bill(
+        wares=(Ware("product", cream, discount=Discount(share_bp=500)),),
+        reason="Had to wait",
+        tip=Tip(20_000, staff_ids=spa.therapists[:1]),
+    )
+    for one in (bill, Bill(tip=bill.tip)):
+        billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=one, actor=spa.manager)
+
+    page = desk.get("/sales").text
+
+    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == ["Tip", "Cream"]
+
+
 def test_a_replayed_sale_sells_once(desk, spa, cream):
     fields = {"customer_id": spa.customer, "lines-0-what": f"product-{cream}", "idempotency_key": uuid.uuid4()}
     first, again = (desk.post("/sales", data=fields) for _ in range(2))

@@ -162,6 +162,18 @@ def test_a_visit_that_cards_pay_gets_no_bill_of_nothing(spa):
     settled()
 
 
+def test_undoing_a_visit_whose_bill_came_to_nothing_is_on_record(spa, cream):
+    booking = make_booking(spa, status="in_progress")
+    free = Bill(wares=(Ware("product", cream),), discount=Discount(share_bp=10_000), reason="Complaint")
+    bookings.complete(booking, bill=free, actor=spa.manager)
+
+    bookings.undo_complete(booking, actor=spa.receptionist)
+
+    assert on_hand(cream) == 10
+    assert audited("invoice") == ["bill_issued", "invoice_credited"]
+    settled()
+
+
 def test_what_was_given_away_goes_back_to_the_stock_with_all_the_rest(spa, visit, cream):
     free = Ware("product", cream, 2, Discount(share_bp=10_000))
     bill = Bill(wares=(Ware("plan", spa.plan), free), reason="A present")
@@ -331,7 +343,7 @@ def test_a_tip_and_a_discount_are_added_to_an_unpaid_bill(spa, visit):
     assert balances() == {RECEIVABLE: 455_000, VAT: -30_000, TIPS: -50_000, SERVICES: -375_000}
     assert audited("invoice") == ["invoice_voided", "bill_changed"]
     settled()
-    with refused("bill_not_changeable", WrongStateError):
+    with refused("bill_not_changeable", WrongStateError, None, ("pay_due",)):
         billing.change_bill(old, bill=Bill(), actor=spa.manager)
 
     third = billing.change_bill(new, bill=Bill(), actor=spa.receptionist)

@@ -87,6 +87,10 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
 
 def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
     """Take the products that a credit note put back out of the stock again. Locks the stocks by id."""
+    came_back = InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id))
+    if invoice.is_credited:  # what was given for nothing came back with the last of the invoice, on no note
+        credited = select(InvoiceLine.corrects_id).where(InvoiceLine.corrects_id.is_not(None))
+        came_back |= (InvoiceLine.invoice_id == invoice.id) & InvoiceLine.id.not_in(credited)
     returned = (
         select(StockMovement.invoice_line_id)
         .group_by(StockMovement.invoice_line_id)
@@ -95,7 +99,7 @@ def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
     lines = (
         db.session.execute(
             select(InvoiceLine).where(
-                InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)),
+                came_back,
                 InvoiceLine.id.in_(returned),
             )
         )

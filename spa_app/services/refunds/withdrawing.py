@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError, WayOut
@@ -87,7 +87,9 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
 
 def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
     """Take the products that a credit note put back out of the stock again. Locks the stocks by id."""
-    came_back = InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id))
+    came_back: ColumnElement[bool] = InvoiceLine.id.in_(
+        select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)
+    )
     if invoice.is_credited:  # what was given for nothing came back with the last of the invoice, on no note
         credited = select(InvoiceLine.corrects_id).where(InvoiceLine.corrects_id.is_not(None))
         came_back |= (InvoiceLine.invoice_id == invoice.id) & InvoiceLine.id.not_in(credited)

@@ -158,10 +158,14 @@ def _clean_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def spa(app: Flask) -> factories.Spa:
-    """A small spa, committed: see :class:`tests.factories.Spa`."""
-    with app.app_context():
-        return factories.make_spa()
+def spa(app: Flask, cleaner: "Cleaner") -> factories.Spa:
+    """A small spa, committed: see :class:`tests.factories.Spa`. Made once in a process, and brought back after that."""
+    if cleaner.spa is None:
+        with app.app_context():
+            cleaner.keep(factories.make_spa())
+    else:
+        cleaner.bring_back()
+    return cleaner.spa
 
 
 @pytest.fixture
@@ -195,6 +199,8 @@ class Cleaner:
         ).fetchall()
         self._tables = [sql.Identifier(name) for (name,) in names]
         self._reference = [(table, self._rows(table)) for table in self._tables if self._holds_rows(table)]
+        self.spa: factories.Spa | None = None
+        self._kept: list[tuple[sql.Identifier, bytes]] = []
         self._which = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(number, table)
             for number, table in enumerate(self._tables)
@@ -206,10 +212,25 @@ class Cleaner:
             if self._tables:
                 for (number,) in self._connection.execute(self._which).fetchall():
                     self._connection.execute(sql.SQL("DELETE FROM {}").format(self._tables[number]))
-            for table, rows in self._reference:
-                copy = sql.SQL("COPY {} FROM STDIN").format(table)
-                with self._connection.cursor() as cursor, cursor.copy(copy) as into:
-                    into.write(rows)
+            self._write(self._reference)
+
+    def keep(self, spa: factories.Spa) -> None:
+        """Remember every row there is, beside those of the migrations, as what ``spa`` is made of."""
+        reference = [table for table, _ in self._reference]
+        filled = [table for table in self._tables if table not in reference and self._holds_rows(table)]
+        self._kept = [(table, self._rows(table)) for table in filled]
+        self.spa = spa
+
+    def bring_back(self) -> None:
+        """Write the rows that were kept into the empty database."""
+        with self._connection.transaction():
+            self._write(self._kept)
+
+    def _write(self, tables: list[tuple[sql.Identifier, bytes]]) -> None:
+        for table, rows in tables:
+            copy = sql.SQL("COPY {} FROM STDIN").format(table)
+            with self._connection.cursor() as cursor, cursor.copy(copy) as into:
+                into.write(rows)
 
     def _holds_rows(self, table: sql.Identifier) -> bool:
         return bool(self._connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).rowcount)

@@ -80,6 +80,10 @@ def vat_sums(lines: Iterable[LineView]) -> tuple[RateSum, ...]:
 
 def line_words(line: PaperLine, style: Style) -> str:
     """A line's text. That of a fee is a msgid, translated where it is shown."""
+    if line.kind == "tip":
+        return style.say(N_("Tip for %(name)s"), name=line.description)
+    if line.kind == "discount":
+        return style.say(N_("Discount: %(reason)s"), reason=line.description)
     return style.say(line.description) if line.kind in ("fee", "gift_card") else line.description
 
 

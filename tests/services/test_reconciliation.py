@@ -170,7 +170,8 @@ def test_nothing_is_wrong_with_books_that_were_kept(busy_spa: Spa):
         ("UPDATE product_stocks SET on_hand = on_hand + 1", "stock"),
         ("UPDATE promotions SET used_count = used_count + 1", "promotion_uses"),
         (
-            "UPDATE invoices SET status = 'void', voided_at = now() WHERE id IN (SELECT invoice_id FROM promotion_uses)",
+            "UPDATE invoices SET status = 'void', voided_at = now()"
+            " WHERE id IN (SELECT invoice_id FROM promotion_uses)",
             "promotion_bills",
         ),
         ("UPDATE deposits SET balance_amount = balance_amount - 1", "deposits"),

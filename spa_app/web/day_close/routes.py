@@ -156,8 +156,12 @@ def _report(shown: ZReport, form: ReasonForm | None = None, status: int = 200) -
 
 
 def _words(facts: ZFacts) -> dict[str, object]:
+    kinds, methods = list(words.kinds()), list(METHODS)
     return {
         "kinds": words.kinds(),
+        # As a day is told: what was sold before what was taken off it, and cash first.
+        "sold": sorted(facts.sales, key=lambda row: kinds.index(row.kind) if row.kind in kinds else len(kinds)),
+        "taken": sorted(facts.payments, key=lambda row: methods.index(row.method)),
         "methods": METHODS,
         "opened_as": words.opened_as,
         "instant": dt.datetime.fromisoformat,

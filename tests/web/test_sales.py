@@ -58,6 +58,7 @@ def test_a_sale_of_several_lines(desk, spa, cream):
     page = text_of(desk.get(f"/invoices/{invoice}"))
     assert "2 × Cream" in page
     assert "Tip for Anh" in page
+    assert "Tip for Anh" in desk.get("/sales").text
     assert_books_balance()
 
 

@@ -2,8 +2,8 @@
 
 A table's owner can switch its triggers off, and so could whatever runs with the owner's rights. ``spa_app`` owns
 nothing: it reads and writes rows, but in a table that only grows it cannot change or delete one even if every trigger
-were gone, and it cannot touch the triggers, the tables or the chart of accounts. Migrations run as the owner and grant
-this anew each time, so a new table needs nothing of its own.
+were gone (:data:`_CHANGES` are the exceptions), and it cannot touch the triggers, the tables or the chart of accounts.
+Migrations run as the owner and grant this anew each time, so a new table needs nothing of its own.
 """
 
 from sqlalchemy import Connection, text
@@ -21,8 +21,11 @@ _ALL = (
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {ROLE}",
     f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {ROLE}",
 )
-# The one column that may be filled in later, once: a trigger sees to that.
-_FILLED_IN = f"GRANT UPDATE (closed_by_id) ON treatment_entries TO {ROLE}"
+# What may change in tables that only grow, by their names; triggers see to it that nothing else does.
+_CHANGES = {
+    "audit_log": f"GRANT UPDATE (before, after, reason) ON audit_log TO {ROLE}",  # when a customer is anonymised
+    "treatment_entries": f"GRANT UPDATE (closed_by_id) ON treatment_entries TO {ROLE}",  # filled in later, once
+}
 
 
 def grant(connection: Connection) -> bool:
@@ -34,8 +37,8 @@ def grant(connection: Connection) -> bool:
     growing = connection.execute(text(_GROWS)).scalars().all()
     for table in growing:
         connection.execute(text(f"REVOKE UPDATE, DELETE ON {table} FROM {ROLE}"))
-    if "treatment_entries" in growing:
-        connection.execute(text(_FILLED_IN))
+        if table in _CHANGES:
+            connection.execute(text(_CHANGES[table]))
     for table in _READ_ONLY:
         if connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}):
             connection.execute(text(f"REVOKE INSERT, UPDATE, DELETE ON {table} FROM {ROLE}"))

@@ -9,16 +9,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Date, Select, Subquery, case, cast, func, select, union_all
+from sqlalchemy import BigInteger, Date, Select, Subquery, Text, case, cast, func, literal, null, select, union_all
+from sqlalchemy.orm import aliased
 
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import (
+    MONEY_METHODS,
     Account,
     Booking,
     BookingItem,
     Customer,
     CustomerTreatment,
+    Deposit,
     Invoice,
     JournalEntry,
     JournalLine,
@@ -31,8 +34,12 @@ from spa_app.models import (
     derive_status,
 )
 
-# Store credit is spent, but no money comes in with it.
-MONEY_METHODS = ("cash", "card", "bank_transfer", "e_wallet")
+# What is paid with what the spa had before: no money comes in with it.
+OTHER_METHODS = ("gift_card", "store_credit", "deposit")
+# The "method" of a payment that a credit note made: what was still to be paid came to less, and nobody paid anything.
+SETTLED = "settled"
+# By which method money moved, by the account on which it did (an account's id is its number). The last is none.
+_METHOD_OF = {1110: "cash", 1120: "card", 1130: "bank_transfer", 1140: "e_wallet", 2130: "store_credit"}
 _SERVICE_REVENUE, _BREAKAGE_REVENUE = "4110", "4120"
 # What is earned or owed beside sessions: account → its name among the revenue of a day.
 EARNED = {"4110": "services", "4130": "fees", "4140": "products", "2150": "tips"}
@@ -45,8 +52,10 @@ PER_PAGE = 100
 class Day:
     """What a day brought: ``takings`` by method and ``sessions`` punched or forfeited, less what went back of either.
 
-    ``revenue_amount`` is that of sessions, ``breakage_amount`` that of expired ones; ``earned`` is what bills earned
-    otherwise, by :data:`EARNED`, less what was taken back. None of it holds VAT. Tips are owed to therapists.
+    Of :data:`MONEY_METHODS` the takings are money, deposits among it; :data:`OTHER_METHODS` and :data:`SETTLED` bring
+    none. ``revenue_amount`` is that of sessions, ``breakage_amount`` that of expired ones; ``earned`` is the rest, by
+    :data:`EARNED` and ``gift_cards`` (expired ones), less what was taken back. None of it holds VAT. Tips are owed to
+    therapists.
     """
 
     on: dt.date
@@ -58,7 +67,7 @@ class Day:
 
     @property
     def taken_amount(self) -> int:
-        """Money that came in, by any method, less what went back."""
+        """Money that came in, for bills and as deposits, less what went back."""
         return sum(self.takings[method] for method in MONEY_METHODS)
 
     @property
@@ -68,9 +77,9 @@ class Day:
         return billed + self.revenue_amount + self.breakage_amount
 
     @property
-    def credit_amount(self) -> int:
-        """Store credit that was spent."""
-        return self.takings["store_credit"]
+    def other_amount(self) -> int:
+        """What was paid with gift cards, store credit and deposits, less what went back onto gift cards."""
+        return sum(self.takings[method] for method in OTHER_METHODS)
 
 
 @dataclass(frozen=True)
@@ -100,11 +109,15 @@ class Table:
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A payment behind the takings, or below zero what was handed out for a credit note (``number``)."""
+    """A payment behind the takings, or below zero what was handed out for a credit note (``number``).
+
+    A deposit, or one that was given back, has no invoice but a visit.
+    """
 
     taken_at: dt.datetime
-    invoice_id: int
-    number: str
+    invoice_id: int | None
+    number: str | None
+    booking_id: int | None
     customer_id: int
     customer: str
     method: str
@@ -148,7 +161,7 @@ class OwedRow:
 def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -> Daily:
     """Takings and sessions per day, and what is owed now. Four statements."""
     days = {on: Day(on) for on in (first + dt.timedelta(days=n) for n in range((last - first).days + 1))}
-    moved = _moved(branch_id, first, last)
+    moved = _shown(branch_id, first, last)
     for on, method, amount in db.session.execute(
         select(moved.c.posted_on, moved.c.method, func.sum(moved.c.amount)).group_by(moved.c.posted_on, moved.c.method)
     ):
@@ -166,7 +179,10 @@ def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -
         .group_by(JournalEntry.posted_on, Account.code, of_sessions)
     ):
         if code == _BREAKAGE_REVENUE:
-            days[on].breakage_amount += int(amount)
+            if is_session:
+                days[on].breakage_amount += int(amount)
+            else:
+                days[on].earned["gift_cards"] += int(amount)
         elif is_session:
             days[on].revenue_amount += int(amount)
         else:
@@ -181,17 +197,20 @@ def get_daily(branch_id: int, *, timezone: str, first: dt.date, last: dt.date) -
 
 
 def list_payments(branch_id: int, *, first: dt.date, last: dt.date, method: str = "", page: int | None = None) -> Table:
-    """The payments and payouts of these days, newest first; all of them without a ``page``. Two statements."""
-    moved = _moved(branch_id, first, last)
+    """The payments, payouts and deposits of these days, newest first; all of them without a ``page``. Two statements.
+
+    ``amount`` is the sum of one ``method``, or without any that of the money.
+    """
+    moved = _shown(branch_id, first, last)
     chosen = [moved.c.method == method] if method else []
-    total, amount = db.session.execute(
-        select(func.count(), func.coalesce(func.sum(moved.c.amount), 0)).where(*chosen)
-    ).one()
+    summed = func.sum(moved.c.amount).filter(moved.c.method.in_([method] if method else MONEY_METHODS))
+    total, amount = db.session.execute(select(func.count(), func.coalesce(summed, 0)).where(*chosen)).one()
     rows = (
         select(
             moved.c.at,
             Invoice.id,
             Invoice.number,
+            moved.c.booking_id,
             Customer.id,
             Customer.full_name,
             moved.c.method,
@@ -199,8 +218,9 @@ def list_payments(branch_id: int, *, first: dt.date, last: dt.date, method: str 
             moved.c.reference,
             User.full_name,
         )
-        .join(Invoice, Invoice.id == moved.c.invoice_id)
-        .join(Customer, Customer.id == Invoice.customer_id)
+        .outerjoin(Invoice, Invoice.id == moved.c.invoice_id)
+        .outerjoin(Booking, Booking.id == moved.c.booking_id)
+        .join(Customer, Customer.id == func.coalesce(Invoice.customer_id, Booking.customer_id))
         .outerjoin(User, User.id == moved.c.actor_id)
         .where(*chosen)
         .order_by(moved.c.at.desc(), moved.c.entry_id.desc())
@@ -268,15 +288,21 @@ def list_owed(branch_id: int, *, timezone: str, page: int | None = None) -> Tabl
     )
 
 
-def _moved(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
-    """What was paid, and below zero what was handed out, by the day of its posting."""
+def moved_money(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
+    """What was paid, and below zero what was handed out, by the day of its posting; ``source`` says which it was.
+
+    ``payment`` (that of a credit note has the method :data:`SETTLED`), ``payout``, ``deposit_taken`` or
+    ``deposit_returned`` (as money or store credit).
+    """
     bounds = (JournalEntry.branch_id == branch_id, JournalEntry.posted_on.between(first, last))
     paid = (
         select(
+            literal("payment").label("source"),
             JournalEntry.posted_on,
             JournalEntry.id.label("entry_id"),
             Payment.invoice_id,
-            Payment.method,
+            cast(null(), BigInteger).label("booking_id"),
+            case((Payment.credit_note_id.is_not(None), SETTLED), else_=Payment.method).label("method"),
             Payment.amount,
             Payment.reference,
             Payment.taken_at.label("at"),
@@ -287,9 +313,11 @@ def _moved(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
     )
     back = (
         select(
+            literal("payout"),
             JournalEntry.posted_on,
             JournalEntry.id,
             Payout.invoice_id,
+            cast(null(), BigInteger),
             Payout.method,
             -Payout.amount,
             Payout.reference,
@@ -299,7 +327,34 @@ def _moved(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
         .join(Payout, Payout.entry_id == JournalEntry.id)
         .where(*bounds)
     )
-    return union_all(paid, back).subquery("moved")
+    owed, money = aliased(JournalLine), aliased(JournalLine)
+    deposits = (
+        select(
+            JournalEntry.event,
+            JournalEntry.posted_on,
+            JournalEntry.id,
+            cast(null(), BigInteger),
+            Deposit.booking_id,
+            case(_METHOD_OF, value=money.account_id),
+            money.amount,
+            case((JournalEntry.event == "deposit_taken", Deposit.reference), else_=cast("", Text)),
+            JournalEntry.created_at,
+            JournalEntry.actor_id,
+        )
+        .select_from(owed)
+        .join(JournalEntry, JournalEntry.id == owed.entry_id)
+        .join(Deposit, Deposit.id == owed.deposit_id)
+        .join(money, (money.entry_id == JournalEntry.id) & money.deposit_id.is_(None))
+        .where(*bounds, owed.deposit_id.is_not(None), JournalEntry.event.in_(("deposit_taken", "deposit_returned")))
+    )
+    return union_all(paid, back, deposits).subquery("moved")
+
+
+def _shown(branch_id: int, first: dt.date, last: dt.date) -> Subquery:
+    """The same without deposits that became store credit: nothing was paid or handed out by that."""
+    moved = moved_money(branch_id, first, last)
+    became_credit = (moved.c.source == "deposit_returned") & (moved.c.method == "store_credit")
+    return select(moved).where(~became_credit).subquery("shown")
 
 
 _UNUSED = CustomerTreatment.total_sessions - CustomerTreatment.used_sessions - CustomerTreatment.expired_sessions

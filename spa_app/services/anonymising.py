@@ -24,6 +24,8 @@ _OPEN = text(
            (SELECT count(*) FROM waitlist_entries WHERE customer_id = :id AND status = 'waiting') AS waiting,
            (SELECT coalesce(sum(total_sessions - used_sessions - expired_sessions), 0) FROM customer_treatments
             WHERE customer_id = :id AND cancelled_at IS NULL) AS sessions,
+           (SELECT coalesce(sum(d.balance_amount), 0)::bigint FROM deposits d JOIN bookings b ON b.id = d.booking_id
+            WHERE b.customer_id = :id) AS deposit_amount,
            (SELECT coalesce(sum(total_amount - paid_amount), 0)::bigint FROM invoices
             WHERE customer_id = :id AND kind = 'invoice' AND status IN ('open', 'partly_paid') AND NOT is_credited)
                AS due_amount
@@ -127,6 +129,12 @@ def _require_settled(customer: Customer) -> None:
             "credit_left",
             N_("%(credit)s of store credit is left: it belongs to the customer. Nothing was changed."),
             credit=Money(customer.credit_amount),
+        )
+    if still.deposit_amount:
+        raise ConflictError(
+            "deposit_left",
+            N_("%(deposit)s of a deposit is left: give it back first. Nothing was changed."),
+            deposit=Money(still.deposit_amount),
         )
     if still.sessions:
         raise ConflictError(

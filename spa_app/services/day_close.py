@@ -22,7 +22,8 @@ from spa_app.errors import N_, ConflictError, InvalidError, NotFoundError, WayOu
 from spa_app.extensions import db
 from spa_app.models import Branch, DayClose, Drawer, DrawerSession
 from spa_app.money import Money
-from spa_app.queries.day_close import ZFacts, find_day_left_open, get_facts
+from spa_app.queries.day_close import find_day_left_open
+from spa_app.queries.day_facts import ZFacts, get_facts
 from spa_app.services import audit, drawers, ledger
 from spa_app.services.actor import Actor
 from spa_app.services.texts import required_reason

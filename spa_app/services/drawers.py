@@ -90,12 +90,14 @@ def open_drawer(drawer_id: int, *, count: Count | None, actor: Actor) -> int:
     """Open a drawer with the float counted in it, and return the session's id. ``count=None``: nobody counted.
 
     What differs from the float that the last close left is posted as over or short. Locks the branch against closing,
-    then the drawer. Raises :class:`ConflictError` while it is open or the day is closed.
+    then the drawer. Raises :class:`ConflictError` while it is open, out of use, or the day is closed.
     """
     _check_count(count)
     with atomic() as session:
         drawer, branch = _known_drawer(drawer_id, actor)
         session.get_one(Drawer, drawer_id, with_for_update={"key_share": True}, populate_existing=True)
+        if not drawer.is_active:
+            raise _out_of_use()
         ledger.require_open_day(branch)
         if session.scalar(_open_session(drawer_id)) is not None:
             raise ConflictError("drawer_open", N_("This drawer is open already."))
@@ -221,7 +223,7 @@ def choose_drawer(drawer_id: int, *, actor: Actor) -> int:
     with atomic() as session:
         drawer, _ = _known_drawer(drawer_id, actor)
         if actor.user_id is None or not drawer.is_active:
-            raise ConflictError("drawer_inactive", N_("This drawer is out of use."))
+            raise _out_of_use()
         row = insert(DrawerChoice).values(user_id=actor.user_id, drawer_id=drawer_id, chosen_at=clock.now())
         session.execute(
             row.on_conflict_do_update(
@@ -356,7 +358,7 @@ def _left_behind(drawer_id: int) -> int | None:
     query = select(DrawerSession.left_amount).where(
         DrawerSession.drawer_id == drawer_id, DrawerSession.closed_at.is_not(None)
     )
-    return db.session.execute(query.order_by(DrawerSession.opened_at.desc(), DrawerSession.id.desc())).scalars().first()
+    return db.session.scalar(query.order_by(DrawerSession.opened_at.desc(), DrawerSession.id.desc()).limit(1))
 
 
 def _open_session(drawer_id: int) -> Select[int]:
@@ -386,6 +388,10 @@ def _branch_of(session_id: int, actor: Actor) -> int:
         raise NotFoundError("drawer_unknown", N_("There is no such drawer."))
     actor.require_branch(branch_id)
     return branch_id
+
+
+def _out_of_use() -> ConflictError:
+    return ConflictError("drawer_inactive", N_("This drawer is out of use."))
 
 
 def _require_open(row: DrawerSession) -> None:

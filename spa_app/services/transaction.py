@@ -140,7 +140,13 @@ CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
         "name_taken", N_("Something here already has this name."), field="name"
     ),
     **dict.fromkeys(
-        ("tr_cash_movements_open_session", "tr_payments_open_session", "tr_payouts_open_session"),
+        (
+            "tr_cash_movements_open_session",
+            "tr_deposit_entries_open_session",
+            "tr_deposits_open_session",
+            "tr_payments_open_session",
+            "tr_payouts_open_session",
+        ),
         lambda: ConflictError("drawer_closed", N_("The drawer was just closed. Nothing was stored: try again.")),
     ),
     "tr_drawer_sessions_expected": _changed,

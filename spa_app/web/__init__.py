@@ -97,20 +97,7 @@ AREAS = (
 def init_app(app: Flask) -> None:
     """Register the blueprints and everything that runs around a request."""
     app.before_request(_read_without_transactions)
-    for part in (
-        request_log,
-        security,
-        i18n,
-        filters,
-        forms,
-        htmx,
-        errors,
-        navigation,
-        unchanged,
-        assets,
-        looks,
-        proxy,
-    ):
+    for part in PARTS:
         part.init_app(app)
     for area in AREAS:
         app.register_blueprint(area.bp)

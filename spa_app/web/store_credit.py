@@ -23,7 +23,7 @@ EVENTS = {
     "credit_paid_out": N_("Paid out"),
     "credit_moved": N_("Came with a merge, or went with one"),
     "gift_card_adjusted": N_("Gift card closed"),
-    "deposit_returned": N_("Deposit returned"),
+    "deposit_returned": N_("Deposit turned into store credit"),
 }
 
 

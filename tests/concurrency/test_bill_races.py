@@ -12,7 +12,7 @@ from spa_app.extensions import db
 from spa_app.models import Invoice, InvoiceCounter
 from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.services import billing, bookings, payments, stock
-from spa_app.services.billing import changing, issuing, withdrawing
+from spa_app.services.billing import changing, crediting, issuing
 from spa_app.services.bookings import ItemRequest
 from spa_app.services.transaction import in_transaction
 from tests import factories
@@ -129,7 +129,7 @@ def test_numbers_run_without_a_gap_whatever_is_issued(locked, settings, fresh_da
     if locked:
         race.stop_after(monkeypatch, issuing, "next_number", gate)
     else:
-        for module in (issuing, withdrawing):
+        for module in (issuing, crediting):
             monkeypatch.setattr(module, "next_number", partial(_count_carelessly, gate))
 
     outcomes = race.run(app, url, [partial(in_transaction, client) for client in clients], gate)

@@ -63,7 +63,7 @@ RACES = [
     Race(
         "refund one card",
         refund_twice,
-        (refunds, "get_refund_facts"),
+        (refunds.cards, "get_refund_facts"),
         LIABILITY,
         frozenset({"card_status"}),
     ),
@@ -119,7 +119,7 @@ def refund_or_punch(spa: Spa, number: int) -> tuple[list[Client], frozenset[str]
 GATES = {
     freeze_or_book: ((validity, "require_nothing_reserved"), (treatments, "check_usable")),
     book_within_a_limit: ((treatment_sessions, "count_shared_use"),),
-    refund_or_punch: ((refunds, "get_refund_facts"), (treatment_sessions, "worth")),
+    refund_or_punch: ((refunds.cards, "get_refund_facts"), (treatment_sessions, "worth")),
 }
 
 

@@ -14,8 +14,11 @@ from spa_app.config import sqlalchemy_url
 from spa_app.extensions import db
 from spa_app.privileges import ROLE
 from spa_app.services import reconciliation
+from spa_app.services.anonymising import anonymise_customer
+from spa_app.services.customers import create_customer
 from tests.books import assert_books_balance
 from tests.constraints.conftest import fill
+from tests.factories import make_spa
 
 GROWS = "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%\\_append_only' ORDER BY 1"
 REFUSED = {
@@ -110,6 +113,22 @@ def test_the_application_does_all_its_work_as_that_role(settings, redis_url, app
         db.engine.dispose()
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
+
+
+def test_it_can_anonymise_a_customer_but_take_nothing_else_out_of_the_audit_log(settings, application_url, tmp_path):
+    app = create_app(replace(settings, database_url=application_url))
+    with app.app_context():
+        spa = make_spa()
+        kept, gone = (create_customer(full_name=name, actor=spa.manager) for name in ("Mai", "Lan"))
+        anonymise_customer(gone, reason="asked for it", confirmed_name="Lan", data_dir=tmp_path, actor=spa.manager)
+        db.session.remove()
+        db.engine.dispose()
+    details = "SELECT after -> 'full_name' FROM audit_log WHERE action = 'customer_created' AND entity_id = %s"
+    with psycopg.connect(application_url) as connection:
+        assert connection.execute(details, [gone]).fetchone() == (None,)
+        assert connection.execute(details, [kept]).fetchone() == ("Mai",)
+        with pytest.raises(errors.CheckViolation):
+            connection.execute("UPDATE audit_log SET after = NULL WHERE entity_id = %s", [kept])
 
 
 def test_without_such_a_role_nothing_is_granted(postgres, fresh_database, monkeypatch):

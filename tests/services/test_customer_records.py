@@ -9,7 +9,7 @@ import pytest
 from spa_app.errors import InvalidError, NotAllowedError, NotFoundError
 from spa_app.queries import customer_records, timeline
 from spa_app.queries.customers import find_by_phone, find_customers
-from spa_app.services import bookings, customer_files, papers, payments
+from spa_app.services import bookings, customer_files, deposits, papers, payments
 from spa_app.services.anonymising import anonymise_customer
 from spa_app.services.customer_merging import merge_customers, undo_merge
 from spa_app.services.customer_records import (
@@ -318,6 +318,12 @@ def test_what_is_open_between_them_is_named(spa, tmp_path):
     bookings.cancel(visit, reason="x", actor=spa.manager)
     with refused("credit_left"):
         anonymise(spa, customer, tmp_path)
+    third = create_customer(full_name="Bí Mật", actor=spa.manager)
+    given_up = factories.make_booking(spa, customer_id=third)
+    deposits.take_deposit(given_up, method="cash", amount=50_000, actor=spa.manager)
+    bookings.cancel(given_up, reason="x", actor=spa.manager)
+    with refused("deposit_left"):
+        anonymise(spa, third, tmp_path)
     another = create_customer(full_name="Bí Mật", actor=spa.manager)
     factories.make_card(another, spa.facial, branch_id=spa.branch)
     with refused("sessions_left"):

@@ -215,3 +215,5 @@ def test_a_drawer_in_use_is_not_taken_out_of_use(spa):
     drawers.save_drawer(branch_id=spa.branch, drawer_id=drawer, name="Till", is_active=False, actor=spa.manager)
 
     assert pay(spa).drawer_session_id is None
+    with pytest.raises(ConflictError, match="out of use"):
+        drawers.open_drawer(drawer, count=None, actor=spa.receptionist)

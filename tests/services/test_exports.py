@@ -2,11 +2,13 @@
 
 import csv
 import datetime as dt
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -21,8 +23,13 @@ from spa_app.models import (
     AuditLog,
     Booking,
     BookingItem,
+    CashMovement,
     Customer,
     CustomerTreatment,
+    DayClose,
+    Deposit,
+    DepositEntry,
+    DrawerSession,
     GiftCard,
     GiftCardEntry,
     Invoice,
@@ -33,25 +40,31 @@ from spa_app.models import (
     Payout,
     Product,
     ProductStock,
+    Promotion,
+    PromotionUse,
     StockMovement,
     TreatmentEntry,
 )
 from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.queries.exports import TABLES, Scope, read_rows, snapshot
-from spa_app.services import billing, customers, exports, payments, reconciliation
+from spa_app.services import billing, customers, day_close, deposits, drawers, exports, payments, reconciliation
 from spa_app.services.actor import SYSTEM
 from spa_app.services.exports import export_everything
 from spa_app.services.imports import import_table, read_table
 from spa_app.services.transaction import atomic
 from tests.factories import (
+    TIMEZONE,
     Spa,
     make_booking,
     make_branch,
     make_card,
     make_customer,
+    make_drawer,
     make_plan,
     make_product,
+    make_promotion,
     make_service,
+    open_session_of,
     tomorrow_at,
 )
 
@@ -67,6 +80,9 @@ LEFT_OUT = {
     "payments.branch_id",
     "payouts.branch_id",
     "gift_cards.branch_id",
+    "deposits.branch_id",
+    "cash_movements.branch_id",
+    "day_closes.branch_id",
     "journal_entries.branch_id",
     "bookings.created_by_id",  # the user's name, here and below
     "bookings.held_by_id",
@@ -75,6 +91,13 @@ LEFT_OUT = {
     "payments.actor_id",
     "payouts.actor_id",
     "gift_card_entries.actor_id",
+    "deposits.actor_id",
+    "deposit_entries.actor_id",
+    "cash_movements.actor_id",
+    "drawer_sessions.opened_by_id",
+    "drawer_sessions.closed_by_id",
+    "day_closes.closed_by_id",
+    "day_closes.reopened_by_id",
     "journal_entries.actor_id",
     "journal_entries.id",  # the line names its entry
     "products.id",  # the stock names its product
@@ -84,6 +107,8 @@ LEFT_OUT = {
     "booking_items.booking_status",  # follows the visit
     "booking_items.occupied",  # computed from the service's clean-up
     "booking_items.occupies",
+    "drawer_sessions.denominations",  # as text
+    "day_closes.totals",
     "journal_lines.account_id",  # the account's number
 }
 EXPORTED = {
@@ -98,6 +123,13 @@ EXPORTED = {
     Payout: "payouts",
     GiftCard: "gift_cards",
     GiftCardEntry: "gift_card_history",
+    Deposit: "deposits",
+    DepositEntry: "deposit_history",
+    Promotion: "promotions",
+    PromotionUse: "promotion_uses",
+    DrawerSession: "drawer_sessions",
+    CashMovement: "cash_movements",
+    DayClose: "day_closes",
     JournalEntry: "journal",
     JournalLine: "journal",
     Product: "products",
@@ -121,7 +153,7 @@ def busy(spa: Spa) -> Spa:
     """Visits of each kind, cards, and an invoice that was paid in part."""
     card = make_card(spa.customer, spa.facial, branch_id=spa.branch, sessions=3, price=500_000)
     make_booking(spa, card=card, status="completed")
-    make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
+    ahead = make_booking(spa, starts_at=tomorrow_at(spa.branch, "10:00"))
     make_booking(spa, starts_at=tomorrow_at(spa.branch, "14:00"), status="cancelled")
     sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=SYSTEM)
     payments.take_payment(sale, method="cash", amount=1, actor=SYSTEM)
@@ -132,6 +164,15 @@ def busy(spa: Spa) -> Spa:
     )
     sold = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=SYSTEM)
     billing.change_bill(sold, bill=bill, actor=SYSTEM)
+    make_promotion("SPRING")
+    billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=replace(bill, code="SPRING"), actor=SYSTEM)
+    deposit = deposits.take_deposit(ahead, method="cash", amount=90_000, actor=SYSTEM)
+    deposits.return_deposit(deposit, method="store_credit", amount=40_000, reason="Less", actor=SYSTEM)
+    till = open_session_of(make_drawer(spa.branch, opening=500_000))
+    drawers.move_cash(till, kind="drop", amount=100_000, reason="To the safe", actor=SYSTEM)
+    drawers.close_drawer(till, count=drawers.Count({100_000: 3}, 90_000), left_amount=None, actor=SYSTEM)
+    yesterday = clock.today(TIMEZONE) - dt.timedelta(days=1)
+    day_close.close_day(spa.branch, on=yesterday, uncounted=False, actor=spa.manager)
     return spa
 
 
@@ -158,6 +199,11 @@ def test_each_row_that_is_stored_is_in_its_file(busy: Spa, tmp_path: Path):
     assert owed == -sum(int(row["amount"]) for row in rows_of(folder / "journal.csv") if row["account"] == "2110") > 0
     assert {row["currency"] for row in rows_of(folder / "payments.csv")} == {"VND"}
     assert {row["rooms"] for row in rows_of(folder / "bookings.csv")} == {"Room 1"}
+    (counted,) = rows_of(folder / "drawer_sessions.csv")
+    assert (counted["variance_amount"], counted["denominations"]) == ("-10000", '{"other": 90000, "100000": 3}')
+    (closed,) = rows_of(folder / "day_closes.csv")
+    assert json.loads(closed["totals"])["takings"] == {}
+    assert {row["customer_id"] for row in rows_of(folder / "deposits.csv")} == {str(busy.customer)}
     assert (folder / "bookings.ics").read_text().count("BEGIN:VEVENT") == 3
 
 

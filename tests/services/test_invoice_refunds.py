@@ -1,8 +1,11 @@
 """Giving back what was paid for an invoice, whole or in part: every figure here was worked out by hand."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WrongStateError
@@ -436,6 +439,27 @@ def test_what_a_gift_card_paid_goes_back_onto_it(spa, invoice):
     assert gift_balance(card.id) == 500_000
     assert_books_balance()
     assert reconciliation.list_faults() == []
+
+
+@pytest.mark.parametrize("which", ["sold", "paid"])
+def test_its_gift_cards_are_locked_before_the_customer_as_who_closes_one_does(spa, invoice, which):
+    card = factories.make_gift_card(spa, amount=500_000)
+    if which == "paid":
+        pay_by_gift_card(spa, invoice, card, 300_000)
+    locked = []
+
+    def note(connection, cursor, statement, parameters, context, many):
+        if found := re.search(r"FROM (gift_cards|customers)\b.*FOR (NO KEY )?UPDATE", statement, re.DOTALL):
+            locked.append(found[1])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        refund(spa, card.invoice if which == "sold" else invoice)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+    assert locked[0] == "gift_cards"
+    assert "customers" in locked
 
 
 def test_a_gift_card_that_is_over_takes_nothing_back_but_store_credit_does(spa, invoice):

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import DayClose, Invoice
-from spa_app.services import bookings, day_close, drawers, payments
+from spa_app.services import bookings, day_close, deposits, drawers, payments
 from spa_app.services.drawers import Count
 from tests.books import assert_books_balance
 from tests.factories import (
@@ -266,3 +266,28 @@ def test_visits_are_served_on_while_the_day_is_closed(desk, spa, today):
 
     assert post(desk, f"/bookings/{visit}/arrive").status_code == 303
     assert bookings.start(visit, actor=spa.receptionist)
+
+
+def test_what_is_no_money_stands_apart_on_page_paper_and_file(manager, spa, today):
+    visit = make_booking(spa, starts_at=clock.now())
+    deposit = deposits.take_deposit(visit, method="cash", amount=80_000, actor=spa.receptionist)
+    deposits.return_deposit(deposit, method="store_credit", amount=30_000, reason="less", actor=spa.receptionist)
+    sale = make_sale(spa)
+    payments.take_payment(sale, method="store_credit", amount=30_000, actor=spa.receptionist)
+    payments.take_payment(sale, method="card", amount=100_000, reference="7", actor=spa.receptionist)
+    report = close(manager, today).location
+
+    for page in (manager.get(report).text, manager.get(f"{report}/paper").text):
+        told = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
+        assert "Money taken ₫180,000" in told
+        assert re.search(r"Store credit, no money \(?1\)? ₫30,000", told)
+        assert re.search(r"Deposits turned into store credit \(?1\)? ₫30,000", told)
+    rows = rows_of(manager.get(f"{report}?format=csv"))
+    assert ["No money", "Store credit", "1", "30000"] in rows
+    assert ["Deposits taken", "Cash", "1", "80000"] in rows
+    assert ["Money", "Money left of it", "", "180000"] in rows
+    found = manager.get(f"/reports/payments?from={today}&to={today}").text
+    assert "Money together: ₫180,000" in found
+    assert f'<a href="/bookings/{visit}">Deposit, visit {visit}</a>' in found
+    daily = rows_of(manager.get(f"/reports/daily?from={today}&to={today}&format=csv"))
+    assert dict(zip(*daily, strict=True))["Store credit, no money"] == "30000"

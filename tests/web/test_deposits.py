@@ -183,3 +183,9 @@ def test_a_manager_names_the_account(client, spa):
     assert rows("SELECT bank_bin, bank_account FROM branches WHERE id = :id", id=spa.branch) == [
         ("970436", "0881000458086")
     ]
+
+
+def test_the_history_of_store_credit_says_that_it_was_a_deposit(desk, spa, deposit):
+    post(desk, f"/deposits/{deposit}/return", method="store_credit", reason="rain")
+
+    assert "Deposit turned into store credit" in desk.get(f"/customers/{spa.customer}/credit").text

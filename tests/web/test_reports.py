@@ -13,7 +13,7 @@ from spa_app.extensions import db
 from spa_app.models import Invoice
 from spa_app.queries import reports
 from spa_app.services import billing, bookings, expiry, payments
-from tests.factories import TIMEZONE, login, make_booking, make_card, make_customer
+from tests.factories import TIMEZONE, login, make_booking, make_card, make_customer, make_gift_card
 
 REPORTS = ("daily", "payments", "sessions", "owed")
 EVIL = '=HYPERLINK("http://evil.example","Mai")'
@@ -91,7 +91,17 @@ def test_store_credit_is_told_apart_from_money(spa):
     on = clock.today(TIMEZONE)
     total = reports.get_daily(spa.branch, timezone=TIMEZONE, first=on, last=on).total
 
-    assert (total.taken_amount, total.credit_amount) == (450_000, 100_000)
+    assert (total.taken_amount, total.other_amount) == (450_000, 100_000)
+
+
+def test_an_expired_gift_card_is_no_expired_session(spa):
+    on = clock.today(TIMEZONE)
+    make_gift_card(spa, amount=70_000, expires_on=on - dt.timedelta(days=1))
+    expiry.expire_due_gift_cards(on)
+
+    total = reports.get_daily(spa.branch, timezone=TIMEZONE, first=on, last=on).total
+
+    assert (total.breakage_amount, total.earned["gift_cards"], total.all_revenue_amount) == (0, 70_000, 70_000)
 
 
 def _visit_invoice(spa):

@@ -167,13 +167,17 @@ INVOICE_LINES = Table(
 PAYMENTS = Table(
     "payments",
     N_("Payments"),
-    N_("Money taken and store credit used, by its day"),
+    N_("What was paid for invoices, in money or otherwise, by its day; deposits have files of their own"),
     (
         Column("payment_id", Payment.id, N_("Number of the payment")),
         Column("invoice_id", Payment.invoice_id, INVOICE_ID),
         Column("number", Invoice.number, _NUMBER),
         Column("branch", Branch.code, BRANCH),
-        Column("method", Payment.method, N_("cash, card, bank_transfer, e_wallet, gift_card or store_credit")),
+        Column(
+            "method",
+            Payment.method,
+            N_("cash, card, bank_transfer, e_wallet, or no money: gift_card, store_credit, deposit"),
+        ),
         Column("amount", Payment.amount, N_("Amount paid")),
         Column("tendered_amount", Payment.tendered_amount, N_("What was handed over; above the amount: the change")),
         currency(),
@@ -198,7 +202,7 @@ PAYOUTS = Table(
         Column("invoice_id", Payout.invoice_id, INVOICE_ID),
         Column("number", Invoice.number, N_("Number on the credit note")),
         Column("branch", Branch.code, BRANCH),
-        Column("method", Payout.method, N_("cash, card, bank_transfer or e_wallet")),
+        Column("method", Payout.method, N_("cash, card, bank_transfer, e_wallet, or back onto the gift_card")),
         Column("amount", Payout.amount, N_("Amount handed out")),
         currency(),
         Column("reference", Payout.reference, N_("Reference of what went back by card, transfer or e-wallet")),

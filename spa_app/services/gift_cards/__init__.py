@@ -22,7 +22,7 @@ from spa_app.services.gift_cards.cards import (
 )
 from spa_app.services.gift_cards.lapsing import expire_due_batch
 from spa_app.services.gift_cards.spending import lock_for_payment, look_at, put_back, redeem
-from spa_app.services.gift_cards.withdrawing import cancel_sold, lock_unused, take_back
+from spa_app.services.gift_cards.withdrawing import cancel_sold, lock_of, lock_unused, take_back
 
 __all__ = [
     "append_entry",
@@ -34,6 +34,7 @@ __all__ = [
     "local_today",
     "lock_card",
     "lock_for_payment",
+    "lock_of",
     "lock_unused",
     "look_at",
     "open_card",

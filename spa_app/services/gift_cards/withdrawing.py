@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError
 from spa_app.extensions import db
-from spa_app.models import GiftCard, InvoiceLine
+from spa_app.models import GiftCard, GiftCardEntry, InvoiceLine, Payment
 from spa_app.money import Money
 from spa_app.services.actor import Actor
 from spa_app.services.gift_cards.cards import append_entry, label, open_way, require_paid
@@ -43,6 +43,25 @@ def lock_unused(invoice_id: int) -> Sequence[GiftCard]:
     for card in cards:
         require_unused(card)
     return cards
+
+
+def lock_of(invoice_id: int) -> None:
+    """Lock the cards that an invoice sold and those that paid it, by id, before its customer is locked.
+
+    The caller holds the invoice locked. Who closes a card locks it and then the buyer, whom a refund locks early.
+    """
+    sold = select(InvoiceLine.id).where(InvoiceLine.invoice_id == invoice_id)
+    paid = (
+        select(GiftCardEntry.gift_card_id)
+        .join(Payment, Payment.id == GiftCardEntry.payment_id)
+        .where(Payment.invoice_id == invoice_id)
+    )
+    db.session.execute(
+        select(GiftCard.id)
+        .where(or_(GiftCard.invoice_line_id.in_(sold), GiftCard.id.in_(paid)))
+        .order_by(GiftCard.id)
+        .with_for_update()
+    )
 
 
 def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Posting:

@@ -1,6 +1,7 @@
 """Giving back what was paid for an invoice, whole or in part, the way it was paid or as store credit.
 
-Locks: the cards that it sold → the invoice → the customer → the invoice counter.
+Locks: the cards that it sold → the invoice → the gift cards that it sold or that paid it → the customer → the invoice
+counter.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from spa_app.models.invoice_refund import (
 from spa_app.money import Money
 from spa_app.queries.billing import InvoiceView
 from spa_app.queries.invoice_refunds import get_invoice_refund_facts
-from spa_app.services import audit, treatments
+from spa_app.services import audit, gift_cards, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import STATUS_WORDS, lock_invoice, write_credit_note
 from spa_app.services.payments import REFERENCE_LENGTH
@@ -73,6 +74,7 @@ def refund_invoice(
         treatments.lock_cards(session.execute(sold).scalars())
         invoice = lock_invoice(invoice_id, actor=actor)
         require_refundable(invoice)
+        gift_cards.lock_of(invoice.id)
         facts = get_invoice_refund_facts(invoice)
         amounts = choose_amounts(facts, lines)
         refund = work_out(facts, amounts, to=to)

@@ -9,7 +9,8 @@ from flask_babel import gettext as _
 
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import day_close as queries
-from spa_app.queries.day_close import ZFacts, ZReport
+from spa_app.queries.day_close import ZReport
+from spa_app.queries.day_facts import ZFacts, get_facts, list_unfinished
 from spa_app.queries.setup import get_branch
 from spa_app.queries.users import BranchRef
 from spa_app.services import day_close
@@ -19,7 +20,7 @@ from spa_app.web.actions import run_once
 from spa_app.web.day_close import words
 from spa_app.web.day_close.forms import CloseDayForm, ReasonForm
 from spa_app.web.htmx import redirect, render, toast
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import WAYS
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.reports.export import FORMATS, export
 from spa_app.web.security import asked_branch, current_actor, local_today, roles, signed_in, use_branch
@@ -112,7 +113,7 @@ def reopen(report_id: int) -> ResponseReturnValue:
 
 
 def _page(branch: BranchRef, day: dt.date, form: CloseDayForm | None = None, status: int = 200) -> ResponseReturnValue:
-    facts = queries.get_facts(branch.id, day, timezone=branch.timezone, after=last_closed_day(branch.id))
+    facts = get_facts(branch.id, day, timezone=branch.timezone, after=last_closed_day(branch.id))
     kind = request.args.get("format", "")
     if kind in FORMATS and request.method == "GET":
         return export(kind, f"day_{branch.code}_{day}", words.sheet(facts))
@@ -131,7 +132,7 @@ def _page(branch: BranchRef, day: dt.date, form: CloseDayForm | None = None, sta
         facts=facts,
         last_closed=last_closed_day(branch.id),
         latest=queries.get_report(latest) if latest else None,
-        unfinished=queries.list_unfinished(branch.id, day, timezone=branch.timezone),
+        unfinished=list_unfinished(branch.id, day, timezone=branch.timezone),
         closes=queries.list_closes(branch.id),
         blocks=get_branch(branch.id).close_with_open_invoices == "block",
         **_words(facts),
@@ -156,13 +157,15 @@ def _report(shown: ZReport, form: ReasonForm | None = None, status: int = 200) -
 
 
 def _words(facts: ZFacts) -> dict[str, object]:
-    kinds, methods = list(words.kinds()), list(METHODS)
+    kinds, methods = list(words.kinds()), list(WAYS)
     return {
         "kinds": words.kinds(),
         # As a day is told: what was sold before what was taken off it, and cash first.
         "sold": sorted(facts.sales, key=lambda row: kinds.index(row.kind) if row.kind in kinds else len(kinds)),
-        "taken": sorted(facts.payments, key=lambda row: methods.index(row.method)),
-        "methods": METHODS,
+        "taken": sorted(
+            facts.payments, key=lambda row: methods.index(row.method) if row.method in methods else len(methods)
+        ),
+        "methods": WAYS,
         "opened_as": words.opened_as,
         "instant": dt.datetime.fromisoformat,
         "percent": words.percent,

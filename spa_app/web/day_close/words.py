@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext as _
 
-from spa_app.queries.day_close import Change, ZFacts
+from spa_app.queries.day_close import Change
+from spa_app.queries.day_facts import ZFacts
 from spa_app.sheets import Cell
 from spa_app.web.filters import datetime as local
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import WAYS
 
 
 def kinds() -> dict[str, str]:
@@ -42,7 +43,7 @@ def change(one: Change) -> str:
     """What differs from the report before."""
     if one.section == "sales":
         return _("Sales: %(what)s", what=kinds().get(one.what, one.what))
-    method = METHODS.get(one.what, one.what)
+    method = WAYS.get(one.what, one.what)
     if one.section == "payments":
         return _("Taken: %(method)s", method=method)
     if one.section == "payouts":
@@ -72,14 +73,7 @@ def sheet(facts: ZFacts) -> Iterator[Sequence[Cell]]:
     yield [_("Sold"), _("Together"), facts.documents, facts.net_amount]
     for rate in facts.vat:
         yield [_("VAT in it"), percent(rate.rate_bp), None, rate.vat_amount]
-    for method in facts.payments:
-        yield [_("Taken"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
-    for method in facts.deposits:
-        yield [_("Deposits taken"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
-    for method in facts.deposits_returned:
-        yield [_("Deposits given back"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
-    for method in facts.payouts:
-        yield [_("Paid out"), str(METHODS.get(method.method, method.method)), method.count, method.amount]
+    yield from _money(facts)
     yield [_("Packages"), _("Sessions punched"), facts.sessions_punched, facts.sessions_amount]
     yield [_("Packages"), _("Packages sold"), facts.plans_sold, None]
     yield [_("Numbers"), f"{facts.first_number} – {facts.last_number}", facts.documents, None]
@@ -105,3 +99,22 @@ def sheet(facts: ZFacts) -> Iterator[Sequence[Cell]]:
         ):
             not_counted = what == _("Counted") and amount is None
             yield [part, _("Not counted") if not_counted else what, None, amount]
+
+
+def _money(facts: ZFacts) -> Iterator[Sequence[Cell]]:
+    """The money of the day, and what was paid without any."""
+    for part, rows, is_money in (
+        (_("Taken"), facts.payments, True),
+        (_("Deposits taken"), facts.deposits, True),
+        (_("Paid out"), facts.payouts, True),
+        (_("Deposits given back"), facts.deposits_returned, True),
+        (_("No money"), facts.payments, False),
+        (_("Put back, no money"), facts.payouts, False),
+        (_("Deposits turned into store credit"), facts.deposits_returned, False),
+    ):
+        for row in rows:
+            if row.is_money == is_money:
+                yield [part, str(WAYS.get(row.method, row.method)), row.count, row.amount]
+    yield [_("Money"), _("Money taken"), None, facts.taken_amount]
+    yield [_("Money"), _("Money paid out"), None, facts.given_amount]
+    yield [_("Money"), _("Money left of it"), None, facts.kept_amount]

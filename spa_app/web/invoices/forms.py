@@ -10,6 +10,7 @@ from wtforms.validators import InputRequired, Length
 from spa_app.errors import N_
 from spa_app.models import PAYMENT_METHODS
 from spa_app.money import format_plain, parse_amount
+from spa_app.queries.reports import SETTLED
 from spa_app.web.forms import Form
 from spa_app.web.i18n import current_locale
 
@@ -22,6 +23,8 @@ METHODS = {
     "store_credit": _l("Store credit"),
     "deposit": _l("Deposit"),
 }
+# How what is in a report was paid or handed out.
+WAYS = METHODS | {SETTLED: _l("Settled by a credit note")}
 METHOD_ICONS = {
     "cash": "banknote",
     "card": "credit-card",

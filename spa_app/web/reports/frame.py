@@ -14,7 +14,7 @@ from spa_app.queries.ledger.chart import account_name, event_name, vas_code
 from spa_app.queries.users import BranchRef
 from spa_app.web.htmx import render
 from spa_app.web.i18n import current_locale
-from spa_app.web.invoices.forms import METHODS, plain_amount
+from spa_app.web.invoices.forms import WAYS, plain_amount
 from spa_app.web.reports.export import FORMATS, export
 from spa_app.web.reports.forms import DEFAULT_DAYS, PeriodForm
 from spa_app.web.reports.tables import Sheet
@@ -90,7 +90,7 @@ def show(
         branch=branch,
         branches=signed_in().branches,
         form=form,
-        methods=METHODS,
+        methods=WAYS,
         action=url_for(f"reports.{name}", **(place or {})),  # type: ignore[arg-type]
         kept=chosen,
         link=link,

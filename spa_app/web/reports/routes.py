@@ -5,10 +5,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from spa_app.extensions import db
-from spa_app.models import PAYMENT_METHODS
+from spa_app.models import MONEY_METHODS
 from spa_app.queries import reports as queries
 from spa_app.web.htmx import render
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import METHODS, WAYS
 from spa_app.web.navigation import MANAGERS
 from spa_app.web.reports import tables
 from spa_app.web.reports.charts import stack
@@ -46,9 +46,10 @@ def daily() -> ResponseReturnValue:
         branch,
         form,
         report=report,
-        money_methods=queries.MONEY_METHODS,
-        method_names={method: METHODS[method] for method in queries.MONEY_METHODS},
-        takings=stack([{method: day.takings[method] for method in queries.MONEY_METHODS} for day in report.days]),
+        money_methods=MONEY_METHODS,
+        other_methods=[method for method in queries.OTHER_METHODS if any(day.takings[method] for day in report.days)],
+        method_names={method: METHODS[method] for method in MONEY_METHODS},
+        takings=stack([{method: day.takings[method] for method in MONEY_METHODS} for day in report.days]),
         sessions=stack([{"sessions": day.sessions} for day in report.days]),
     )
 
@@ -59,7 +60,7 @@ def payments() -> ResponseReturnValue:
     """The payments behind the takings, of one ``method`` or all."""
     branch, form, title = asked_branch(), PeriodForm(local_today()), _("Payments")
     method = request.args.get("method", "")
-    method = method if method in PAYMENT_METHODS else ""
+    method = method if method in WAYS else ""
     if not form.validate():
         return show("payments", title, branch, form, status=422, kept={"method": method}, method=method)
     table = queries.list_payments(

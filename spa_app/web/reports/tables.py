@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext as _
 
+from spa_app.models import MONEY_METHODS
 from spa_app.papers import format_phone
-from spa_app.queries.reports import MONEY_METHODS, Daily, OwedRow, PaymentRow, SessionRow
+from spa_app.queries.reports import OTHER_METHODS, Daily, OwedRow, PaymentRow, SessionRow
 from spa_app.sheets import Cell
-from spa_app.web.invoices.forms import METHODS
+from spa_app.web.invoices.forms import METHODS, WAYS
 
 Sheet = Iterator[Sequence[Cell]]
 
@@ -23,13 +24,14 @@ def daily(report: Daily) -> Sheet:
         _("Day"),
         *(str(METHODS[method]) for method in MONEY_METHODS),
         _("Taken"),
-        _("Store credit used"),
+        *(_("%(method)s, no money", method=str(METHODS[method])) for method in OTHER_METHODS),
         _("Sessions"),
         _("Revenue from sessions"),
         _("Revenue from expired sessions"),
         _("Revenue from services"),
         _("Revenue from products"),
         _("Fees"),
+        _("Expired gift cards"),
         _("Tips for therapists"),
     ]
     for day in report.days:
@@ -37,20 +39,21 @@ def daily(report: Daily) -> Sheet:
             day.on,
             *(day.takings[method] for method in MONEY_METHODS),
             day.taken_amount,
-            day.credit_amount,
+            *(day.takings[method] for method in OTHER_METHODS),
             day.sessions,
             day.revenue_amount,
             day.breakage_amount,
-            *(day.earned[name] for name in ("services", "products", "fees", "tips")),
+            *(day.earned[name] for name in ("services", "products", "fees", "gift_cards", "tips")),
         ]
 
 
 def payments(rows: Sequence[PaymentRow]) -> Sheet:
-    """A row for each payment."""
+    """A row for each payment; a deposit has its visit in place of an invoice."""
     yield [_("Time"), _("Invoice"), _("Customer"), _("How"), _("Amount"), _("Reference"), _("Taken by")]
     for row in rows:
-        method = str(METHODS[row.method])
-        yield [row.taken_at, row.number, row.customer, method, row.amount, row.reference, row.taken_by]
+        method = str(WAYS[row.method])
+        number = row.number or _("Deposit, visit %(id)s", id=row.booking_id)
+        yield [row.taken_at, number, row.customer, method, row.amount, row.reference, row.taken_by]
 
 
 def sessions(rows: Sequence[SessionRow]) -> Sheet:

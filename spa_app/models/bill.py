@@ -65,7 +65,7 @@ class Bill:
 
     def __bool__(self) -> bool:
         discounted = self.service_discounts or self.discount or self.code.strip()
-        return bool(self.wares or discounted or self.tip.amount or self.tip.typed)
+        return bool(self.wares or discounted or self.tip.amount or any(self.tip.typed.values()))
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,9 @@ def cut(
     def spread(scope: str, share_bp: int | None, taken: Callable[[int], int]) -> None:
         places = [place for place, price in enumerate(prices) if price.kind in DISCOUNTABLE]
         weights = [nets[place] for place in places]
+        amount = taken(sum(weights))  # even off nothing: a promotion says then why it does not count
         if any(weights):
-            for place, share in zip(places, share_out(taken(sum(weights)), weights), strict=True):
+            for place, share in zip(places, share_out(amount, weights), strict=True):
                 lower(place, scope, share_bp, share)
 
     if discount is not None:

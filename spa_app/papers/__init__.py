@@ -4,7 +4,16 @@ A receipt is for rolls of 80 mm, an A4 invoice for sheets; both also make credit
 bytes.
 """
 
-from spa_app.papers.content import PREVIEW, Mark, line_words, mark_words, paper_lines, title, vat_sums
+from spa_app.papers.content import (
+    PREVIEW,
+    Mark,
+    line_words,
+    mark_words,
+    paper_lines,
+    payment_words,
+    title,
+    vat_sums,
+)
 from spa_app.papers.style import Style, format_phone
 from spa_app.queries.billing import InvoiceView
 
@@ -18,6 +27,7 @@ __all__ = [
     "make_pdf",
     "mark_words",
     "paper_lines",
+    "payment_words",
     "title",
     "vat_sums",
 ]

@@ -1,7 +1,7 @@
 """The invoice on A4, over as many pages as its lines need."""
 
 from spa_app.errors import N_
-from spa_app.papers.content import Mark, PaperLine, line_words, mark_words, paper_lines, title, vat_sums
+from spa_app.papers.content import Mark, PaperLine, line_words, mark_words, paper_lines, payment_words, title, vat_sums
 from spa_app.papers.sheet import Align, Sheet
 from spa_app.papers.style import Style, format_phone
 from spa_app.queries.billing import InvoiceView
@@ -159,7 +159,7 @@ class _A4(Sheet):
             self.y = self.text_at(self.l_margin, self.epw, self._say(N_("Payments"))) + 1
         for payment in invoice.payments:
             self.type(9)
-            words = f"{style.datetime(payment.taken_at)}  {style.method(payment.method)} {payment.reference}".rstrip()
+            words = f"{style.datetime(payment.taken_at)}  {payment_words(payment, style)}"
             self.pair(words, style.money(payment.amount))
         if invoice.kind == "invoice" and invoice.status != "void" and not invoice.is_credited:
             self._keep_together(12)

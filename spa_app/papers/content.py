@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spa_app.errors import N_
-from spa_app.papers.style import Style
-from spa_app.queries.billing import InvoiceView, LineView, SlipLine
+from spa_app.papers.style import METHOD_WORDS, Style
+from spa_app.queries.billing import InvoiceView, LineView, PaymentView, SlipLine
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,21 @@ def vat_sums(lines: Iterable[LineView]) -> tuple[RateSum, ...]:
 
 
 def line_words(line: PaperLine, style: Style) -> str:
-    """A line's text. That of a fee is a msgid, translated where it is shown."""
-    if line.kind == "tip":
-        return style.say(N_("Tip for %(name)s"), name=line.description)
-    if line.kind == "discount":
-        return style.say(N_("Discount: %(reason)s"), reason=line.description)
-    return style.say(line.description) if line.kind in ("fee", "gift_card") else line.description
+    """A line's text. That of a fee is a msgid, translated where it is shown; that of a tip is whose it is."""
+    match line.kind:
+        case "fee" | "gift_card":
+            return style.say(line.description)
+        case "tip":
+            return style.say(N_("Tip for %(name)s"), name=line.description)
+        case "discount":
+            return style.say(N_("Discount: %(reason)s"), reason=line.description)
+    return line.description
+
+
+def payment_words(payment: PaymentView, style: Style) -> str:
+    """How something was paid, with its reference. What a credit note settled was not."""
+    how = N_("Settled by a credit note") if payment.is_settlement else METHOD_WORDS[payment.method]
+    return f"{style.say(how)} {payment.reference}".rstrip()
 
 
 def mark_words(mark: Mark, style: Style) -> str:

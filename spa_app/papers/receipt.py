@@ -1,7 +1,7 @@
 """The receipt on a roll of 80 mm."""
 
 from spa_app.errors import N_
-from spa_app.papers.content import Mark, line_words, mark_words, paper_lines, slip_words, title
+from spa_app.papers.content import Mark, line_words, mark_words, paper_lines, payment_words, slip_words, title
 from spa_app.papers.sheet import Sheet
 from spa_app.papers.style import Style, format_phone
 from spa_app.queries.billing import InvoiceView
@@ -95,7 +95,7 @@ def _sums(sheet: Sheet, invoice: InvoiceView, style: Style) -> None:
     if invoice.payments:
         sheet.rule(dashed=True)
     for payment in invoice.payments:
-        sheet.pair(f"{style.method(payment.method)} {payment.reference}".rstrip(), style.money(payment.amount))
+        sheet.pair(payment_words(payment, style), style.money(payment.amount))
         if payment.change_amount:
             received = style.say(N_("received %(amount)s, change"), amount=style.money(payment.tendered_amount))
             sheet.pair(received, style.money(payment.change_amount))

@@ -55,10 +55,6 @@ class Style:
         """A rate as people write it: ``8 %``, ``8.5 %``."""
         return f"{format_decimal(Decimal(basis_points) / 100, locale=self.locale)} %"
 
-    def method(self, method: str) -> str:
-        """The name of a way to pay."""
-        return self.translate(METHOD_WORDS.get(method, method))
-
     def valid_to(self, expiry_date: dt.date | None) -> str:
         """Until when a card is valid; None: its validity has not begun yet."""
         if expiry_date is None:

@@ -29,9 +29,9 @@ from spa_app.models import (
     WaitlistEntry,
 )
 from spa_app.models.policy import NOTHING, Policy, Taking
-from spa_app.queries.billing import DUE
 from spa_app.queries.birthdays import days_to_birthday
 from spa_app.queries.customers import OFTEN_NO_SHOW
+from spa_app.queries.invoice_lists import DUE
 from spa_app.queries.parties import Mate, list_mates
 
 # The queries are built once: to build a panel's anew would be a third of its time.

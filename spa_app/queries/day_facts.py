@@ -20,8 +20,8 @@ from spa_app.models import (
     Invoice,
     InvoiceLine,
 )
-from spa_app.queries.billing import DUE
 from spa_app.queries.drawers import SessionView, list_sessions, sum_cash
+from spa_app.queries.invoice_lists import DUE
 from spa_app.queries.reports import SETTLED, get_daily, moved_money
 
 MOST_ROWS = 200

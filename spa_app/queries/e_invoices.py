@@ -167,8 +167,7 @@ def _line(line: Any, positions: dict[int, int]) -> Document:
         "vat_rate_bp": line.vat_rate_bp,
         "vat_amount": line.vat_amount,
         "gross_amount": line.amount,
-        # A line that lowers another names it.
-        "discounts_position": positions.get(line._mapping.get("discounts_id")),
+        "discounts_position": positions.get(line.discounts_id),
     }
 
 

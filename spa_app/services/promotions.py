@@ -43,12 +43,15 @@ def clean_code(code: str) -> str:
     return re.sub(r"\s+", "", code).upper()
 
 
-def check(code: str, *, branch: Branch, customer_id: int, total_amount: int) -> Claim:
+def check(code: str, *, branch: Branch, customer_id: int, total_amount: int, besides: int | None = None) -> Claim:
     """What a code would take off a bill of ``total_amount`` (VAT in it) today; counts and locks nothing.
 
-    Raises what :func:`claim` raises.
+    The use that the invoice ``besides`` holds does not count: the bill would take its place. Raises what :func:`claim`
+    raises.
     """
-    return _check(_find(code, lock=False), branch=branch, customer_id=customer_id, total_amount=total_amount)
+    return _check(
+        _find(code, lock=False), branch=branch, customer_id=customer_id, total_amount=total_amount, besides=besides
+    )
 
 
 def claim(code: str, *, branch: Branch, customer_id: int, total_amount: int) -> Claim:
@@ -185,7 +188,9 @@ def _lock(promotion_id: int) -> Promotion:
     return promotion
 
 
-def _check(promotion: Promotion, *, branch: Branch, customer_id: int, total_amount: int) -> Claim:
+def _check(
+    promotion: Promotion, *, branch: Branch, customer_id: int, total_amount: int, besides: int | None = None
+) -> Claim:
     def refuse(kind: type[InvalidError] | type[ConflictError], code: str, message: str, **params: Any) -> None:
         raise kind(code, message, field="code", name=promotion.name, **params)
 
@@ -201,10 +206,16 @@ def _check(promotion: Promotion, *, branch: Branch, customer_id: int, total_amou
             InvalidError,
             "promotion_minimum",
             N_("%(name)s wants a bill of at least %(minimum)s; it is %(total)s so far, without tips and gift cards."),
-            minimum=Money(promotion.minimum_amount),
+            minimum=Money(max(promotion.minimum_amount, 1)),
             total=Money(total_amount),
         )
-    if promotion.max_uses is not None and promotion.used_count >= promotion.max_uses:
+    held = (
+        select(PromotionUse.id)
+        .where(PromotionUse.invoice_id == besides, PromotionUse.released_at.is_(None))
+        .where(PromotionUse.promotion_id == promotion.id)
+    )
+    own = 1 if besides and db.session.scalar(held) else 0
+    if promotion.max_uses is not None and promotion.used_count - own >= promotion.max_uses:
         refuse(
             ConflictError,
             "promotion_used_up",
@@ -219,7 +230,7 @@ def _check(promotion: Promotion, *, branch: Branch, customer_id: int, total_amou
                 PromotionUse.released_at.is_(None),
             )
         )
-        if (used or 0) >= promotion.max_uses_per_customer:
+        if (used or 0) - own >= promotion.max_uses_per_customer:
             refuse(
                 ConflictError,
                 "promotion_used_by_customer",

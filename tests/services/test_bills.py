@@ -4,7 +4,7 @@ import pytest
 
 from spa_app.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError, WrongStateError
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import billing, bookings, payments, reconciliation, stock
+from spa_app.services import billing, bookings, payments, reconciliation, refunds, stock
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
@@ -141,6 +141,79 @@ def test_a_voided_sale_gives_everything_back(spa, cream):
     settled()
 
 
+def test_a_code_that_can_lower_nothing_is_refused(spa):
+    factories.make_promotion("TET")
+    with refused("promotion_minimum", InvalidError, "code"):
+        sell(spa, Bill(tip=Tip(50_000, staff_ids=spa.therapists[:1]), code="TET"))
+
+
+def test_a_visit_that_cards_pay_gets_no_bill_of_nothing(spa):
+    card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
+    booking = make_booking(spa, card=card, status="in_progress")
+    with refused("bill_empty", InvalidError, "lines"):
+        bookings.complete(
+            booking, bill=Bill(discount=Discount(share_bp=1_000), reason="Had to wait"), actor=spa.manager
+        )
+
+    nobody = Tip(split="typed", typed=dict.fromkeys(spa.therapists, 0))
+    bookings.complete(booking, bill=Bill(tip=nobody), actor=spa.receptionist)
+
+    assert rows("SELECT count(*) FROM invoices WHERE booking_id = :id", id=booking) == [(0,)]
+    settled()
+
+
+def test_undoing_a_visit_whose_bill_came_to_nothing_is_on_record(spa, cream):
+    booking = make_booking(spa, status="in_progress")
+    free = Bill(wares=(Ware("product", cream),), discount=Discount(share_bp=10_000), reason="Complaint")
+    bookings.complete(booking, bill=free, actor=spa.manager)
+
+    bookings.undo_complete(booking, actor=spa.receptionist)
+
+    assert on_hand(cream) == 10
+    assert audited("invoice") == ["bill_issued", "invoice_credited"]
+    settled()
+
+
+def test_what_was_given_away_goes_back_to_the_stock_with_all_the_rest(spa, visit, cream):
+    free = Ware("product", cream, 2, Discount(share_bp=10_000))
+    bill = Bill(wares=(Ware("plan", spa.plan), free), reason="A present")
+    sale = sell(spa, bill, spa.manager)
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.receptionist)
+    back = {"reason": "changed her mind", "actor": spa.manager, "to": "store_credit"}
+
+    note = refunds.refund_invoice(sale, **back)
+    assert on_hand(cream) == 10
+
+    refunds.withdraw_invoice_refund(note, reason="she did not", actor=spa.manager)
+    assert on_hand(cream) == 8
+    refunds.refund_invoice(sale, **back)
+    assert moves(cream)[1:] == [("sold", -2), ("returned", 2), ("sold", -2), ("returned", 2)]
+    settled()
+
+
+def test_refunding_a_whole_package_on_its_card_gives_its_promotion_back(spa):
+    promotion = factories.make_promotion("TET", max_uses=1)
+    sale = sell(spa, Bill(wares=(Ware("plan", spa.plan),), code="TET"))
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.receptionist)
+    [card] = cards_of(sale)
+    uses = "SELECT used_count FROM promotions WHERE id = :id"
+
+    refunds.refund_card(
+        card,
+        basis="pro_rata",
+        fee_amount=0,
+        pay_by="store_credit",
+        shown_amount=None,
+        reason="moves away",
+        actor=spa.manager,
+    )
+    assert rows(uses, id=promotion) == [(0,)]
+
+    refunds.withdraw_refund(card, reason="stays", actor=spa.manager)
+    assert rows(uses, id=promotion) == [(1,)]
+    settled()
+
+
 @pytest.mark.parametrize("paid", [0, 100_000, 680_000])
 def test_undoing_a_visit_takes_back_products_tip_and_discount(spa, cream, paid):
     booking = make_booking(spa, status="in_progress")
@@ -270,7 +343,7 @@ def test_a_tip_and_a_discount_are_added_to_an_unpaid_bill(spa, visit):
     assert balances() == {RECEIVABLE: 455_000, VAT: -30_000, TIPS: -50_000, SERVICES: -375_000}
     assert audited("invoice") == ["invoice_voided", "bill_changed"]
     settled()
-    with refused("bill_not_changeable", WrongStateError):
+    with refused("bill_not_changeable", WrongStateError, None, ("pay_due",)):
         billing.change_bill(old, bill=Bill(), actor=spa.manager)
 
     third = billing.change_bill(new, bill=Bill(), actor=spa.receptionist)

@@ -473,6 +473,20 @@ def test_a_gift_card_that_is_over_takes_nothing_back_but_store_credit_does(spa, 
     assert_books_balance()
 
 
+@pytest.mark.parametrize("amount", [500_000, 120_000])
+def test_a_refund_of_a_gift_card_that_is_taken_back_leaves_it_as_it_was(spa, amount):
+    card = factories.make_gift_card(spa, amount=500_000)
+    note = refund(spa, card.invoice, {lines_of(card.invoice)[0]: amount}, to=AS_CREDIT)
+    assert gift_balance(card.id) == 500_000 - amount
+
+    refunds.withdraw_invoice_refund(note, reason="she keeps it", actor=spa.manager)
+
+    assert rows("SELECT balance_amount, cancelled_at FROM gift_cards WHERE id = :id", id=card.id) == [(500_000, None)]
+    assert credit_of(spa.customer) == 0
+    assert_books_balance()
+    assert reconciliation.list_faults() == []
+
+
 def pay_by_gift_card(spa, invoice, card, amount):
     payments.take_payment(invoice, method="gift_card", amount=amount, gift_card_code=card.code, actor=spa.receptionist)
 

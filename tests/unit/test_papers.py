@@ -146,6 +146,24 @@ def test_discounts_of_one_name_are_one_line_and_come_last():
     assert text_of("a4").count("KHAI TRƯƠNG") == 1
 
 
+@pytest.mark.parametrize("paper", ["receipt", "a4"])
+def test_a_tip_says_that_it_is_one_and_so_does_a_discount(paper):
+    text = text_of(paper).replace("\n", " ")
+
+    assert "Tip for Hồng" in text
+    assert "Discount: KHAI TRƯƠNG" in text
+
+
+@pytest.mark.parametrize("paper", ["receipt", "a4"])
+def test_what_a_credit_note_settled_was_not_paid(paper):
+    settled = PaymentView(3, "store_credit", 495_000, 495_000, "", AT, None, True)
+
+    text = text_of(paper, replace(INVOICE, payments=(settled,))).replace("\n", " ")
+
+    assert "Settled by a credit note" in text
+    assert "Store credit" not in text
+
+
 def test_sums_by_rate_add_up_to_the_whole():
     sums = vat_sums(LINES)
 

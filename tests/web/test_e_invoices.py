@@ -16,9 +16,10 @@ from sqlalchemy import text
 from spa_app import clock
 from spa_app.config import PROJECT_DIR
 from spa_app.extensions import db
+from spa_app.models.bill import Bill, Discount, Tip, Ware
 from spa_app.queries import e_invoices
 from spa_app.services import billing, bookings, payments, refunds
-from tests.factories import TIMEZONE, login, make_booking, make_card, set_policy
+from tests.factories import TIMEZONE, login, make_booking, make_card, make_gift_card, make_product, set_policy
 
 SCHEMA = json.loads((PROJECT_DIR / "static/schemas/e-invoice-1.json").read_text())
 TYPES = {"string": str, "integer": int, "array": list, "object": dict, "null": type(None)}
@@ -133,6 +134,27 @@ def test_corrections_name_each_other(desk, bills):
     assert data["fee"]["vat_totals"] == [
         {"vat_rate_bp": 0, "net_amount": 90_000, "vat_amount": 0, "gross_amount": 90_000}
     ]
+
+
+def test_lines_say_what_they_are_and_a_discount_what_it_lowers(desk, spa):
+    cream = make_product(spa.branch, name="Cream")
+    bill = Bill(
+        wares=(Ware("product", cream, 2), Ware("plan", spa.plan, discount=Discount(share_bp=1_000))),
+        reason="Had to wait",
+        tip=Tip(40_000, staff_ids=spa.therapists[:1]),
+    )
+    sale = billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=bill, actor=spa.manager)
+    data = desk.get(f"/invoices/{sale}/e-invoice.json").json
+    voucher = desk.get(f"/invoices/{make_gift_card(spa).invoice}/e-invoice.json").json
+
+    assert list(faults(data, SCHEMA)) == []
+    assert [(line["description"], line["quantity"], line["discounts_position"]) for line in data["lines"]] == [
+        ("Cream", 2, None),
+        ("10 × Basic Facial", 1, None),
+        ("Discount: Had to wait", 1, 2),
+        ("Tip for Hồng", 1, None),
+    ]
+    assert [line["kind"] for line in voucher["lines"]] == ["gift_card"]
 
 
 def test_the_schema_finds_what_is_wrong(desk, bills):

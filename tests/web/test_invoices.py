@@ -304,7 +304,7 @@ def test_sales_are_found_by_number_and_by_name_without_accents(desk, spa, sale):
 
 def test_sales_show_one_branch_and_one_page(client, spa, monkeypatch):
     plan = make_plan([(spa.facial, 1)], price=100_000)
-    monkeypatch.setattr("spa_app.queries.billing.PER_PAGE", 2)
+    monkeypatch.setattr("spa_app.queries.invoice_lists.PER_PAGE", 2)
     numbers = [
         stored(
             billing.sell_plan(customer_id=spa.customer, plan_id=plan, branch_id=spa.branch, actor=spa.manager)

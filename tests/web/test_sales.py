@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from spa_app.models.bill import Bill, Discount, Tip, Ware
-from spa_app.services import billing, bookings, payments
+from spa_app.services import billing, bookings, payments, refunds
 from spa_app.services.bookings import ItemRequest
 from tests import factories
 from tests.books import assert_books_balance
@@ -60,6 +60,20 @@ def test_a_sale_of_several_lines(desk, spa, cream):
     assert "Tip for Anh" in page
     assert "Tip for Anh" in desk.get("/sales").text
     assert_books_balance()
+
+
+def test_the_list_of_sales_names_what_was_sold(desk, spa, cream):
+    bill = Bill(
+        wares=(Ware("product", cream, discount=Discount(share_bp=500)),),
+        reason="Had to wait",
+        tip=Tip(20_000, staff_ids=spa.therapists[:1]),
+    )
+    for one in (bill, Bill(tip=bill.tip)):
+        billing.sell(customer_id=spa.customer, branch_id=spa.branch, bill=one, actor=spa.manager)
+
+    page = desk.get("/sales").text
+
+    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == ["Tip", "Cream"]
 
 
 def test_a_replayed_sale_sells_once(desk, spa, cream):
@@ -187,6 +201,7 @@ def test_a_bill_is_changed_from_its_invoice(desk, spa, cream):
     # Whoever still has the old one before them is told, and led to the new one.
     late = post(desk, f"/invoices/{old}/change", tip_amount="1")
     assert late.status_code == 409
+    assert f'href="/invoices/{new}"' in late.text
     assert desk.get(f"/invoices/{old}/change").location == f"/invoices/{new}"
     assert_books_balance()
 
@@ -222,6 +237,43 @@ def test_a_visit_is_completed_with_a_tip_for_two(desk, spa):
     assert_books_balance()
 
 
+def test_a_changed_bill_leaves_the_tip_to_whom_it_was_for(desk, spa):
+    items = (ItemRequest(spa.facial, spa.therapists[0]), ItemRequest(spa.consultation, spa.therapists[1]))
+    visit = make_booking(spa, *items, status="in_progress")
+    tip = Tip(split="typed", typed={spa.therapists[1]: 40_000})
+    bookings.complete(visit, bill=Bill(tip=tip), actor=spa.receptionist)
+    old = invoice_of(visit)
+
+    form = desk.get(f"/invoices/{old}/change").text
+    names = r"(?:(?:services|tips)-\d-\w+|tip_\w+)"
+    typed = dict(re.findall(rf'<input[^>]*name="({names})"[^>]*type="(?:hidden|text)"[^>]*value="([^"]*)"', form))
+    [split] = re.findall(r'<input(?=[^>]* checked)[^>]*name="tip_split"[^>]*value="(\w+)"', form)
+    post(desk, f"/invoices/{old}/change", tip_split=split, **typed)
+
+    new = newest()[0]
+    assert new != old
+    assert rows("SELECT staff_id, amount FROM invoice_lines WHERE invoice_id = :id AND kind = 'tip'", id=new) == [
+        (spa.therapists[1], 40_000)
+    ]
+
+
+def test_a_bill_that_holds_the_last_use_of_a_promotion_can_be_worked_out_anew(desk, spa, cream):
+    factories.make_promotion("TET", max_uses=1, max_uses_per_customer=1)
+    ware = Ware("product", cream)
+    old = billing.sell(
+        customer_id=spa.customer, branch_id=spa.branch, bill=Bill(wares=(ware,), code="TET"), actor=spa.receptionist
+    )
+
+    opened = text_of(desk.get(f"/invoices/{old}/change"))
+    fields = {"lines-0-what": f"product-{cream}", "lines-0-quantity": "2", "code": "TET"}
+    drawn = text_of(post(desk, f"/invoices/{old}/change/form", HTMX | {"HX-Target": "bill-sums"}, **fields))
+
+    assert "180,000" in opened
+    assert "360,000" in drawn
+    assert "taken" not in drawn
+    assert rows("SELECT used_count FROM promotions") == [(1,)]
+
+
 def test_the_tip_of_a_visit_that_a_card_paid(desk, spa):
     card = factories.make_card(spa.customer, spa.facial, branch_id=spa.branch)
     visit = make_booking(spa, card=card, status="completed")
@@ -229,10 +281,33 @@ def test_the_tip_of_a_visit_that_a_card_paid(desk, spa):
     form = desk.get(f"/sales/new?booking_id={visit}").text
     assert "For Hồng" in form
 
-    answer = post(desk, "/sales", booking_id=visit, tip_amount="25000")
+    fields = {"booking_id": visit, "tip_amount": "25000", "idempotency_key": uuid.uuid4()}
+    answer, again = (post(desk, "/sales", **fields) for _ in range(2))
 
     assert answer.status_code == 303
+    assert again.location == answer.location
     assert newest()[2:] == (25_000, visit)
+
+
+@pytest.mark.parametrize("name", ["services-²-item_id", "tips-²-amount", f"tips-{'9' * 5_000}-amount", "lines-²-what"])
+def test_rows_with_numbers_that_are_none_are_no_rows(desk, spa, cream, name):
+    for address in ("/sales", "/sales/form"):
+        assert post(desk, address, **{name: "1", "lines-0-what": f"product-{cream}"}).status_code in (200, 422)
+
+
+def test_a_credit_note_is_no_bill_to_change(desk, spa):
+    sale = billing.sell_plan(customer_id=spa.customer, plan_id=spa.plan, branch_id=spa.branch, actor=spa.manager)
+    payments.take_payment(sale, method="cash", amount=None, actor=spa.manager)
+    note = refunds.refund_invoice(sale, reason="moves", actor=spa.manager)
+    visit = make_booking(spa, status="completed")
+    payments.take_payment(invoice_of(visit), method="cash", amount=None, actor=spa.manager)
+    other = refunds.refund_invoice(invoice_of(visit), reason="cold", actor=spa.manager)
+
+    for one in (note, other):
+        for address in ("change", "change/form"):
+            fields = {"discount": "10 %", "reason": "x"}
+            assert post(desk, f"/invoices/{one}/{address}", **fields).status_code == 404
+        assert desk.get(f"/invoices/{one}/change").location == f"/invoices/{one}"
 
 
 def test_bills_of_another_branch_are_not_there(client, spa):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
-from spa_app.errors import N_, InvalidError, WayOut, Word, WrongStateError
+from spa_app.errors import N_, WayOut, Word, WrongStateError
 from spa_app.extensions import db
 from spa_app.models import Branch, CustomerTreatment, Invoice, InvoiceLine, JournalEntry, JournalLine
 from spa_app.models.bill import Bill
@@ -14,7 +14,7 @@ from spa_app.services.actor import Actor
 from spa_app.services.billing import wares
 from spa_app.services.billing.composing import Composed, compose, require_grantable
 from spa_app.services.billing.issuing import STATUS_WORDS, Line, list_lines, lock_invoice
-from spa_app.services.billing.selling import issue_bill, lock_booking_of, record_bill, refuse_plans
+from spa_app.services.billing.selling import issue_bill, lock_booking_of, record_bill, refuse_plans, require_lines
 from spa_app.services.billing.withdrawing import SALE_EVENTS, void_invoice
 from spa_app.services.ledger import Account
 from spa_app.services.transaction import atomic
@@ -54,8 +54,7 @@ def change_bill(invoice_id: int, *, bill: Bill, actor: Actor) -> int:
             former=lines,
         )
         require_grantable(composed, branch_id=branch.id, actor=actor, granted_amount=granted_amount(lines))
-        if not composed.lines:
-            raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
+        require_lines(composed)
         going_on = _match(composed, lines)
         kept = {place: _sold_for(line, invoice, cards) for place, line in going_on.items()}
         # All stocks at once and by id, before any of them moves.
@@ -86,9 +85,12 @@ def require_changeable(invoice: Invoice, lines: Sequence[InvoiceLine]) -> None:
             number=number,
         )
     if invoice.kind != "invoice" or invoice.status in ("void", "draft") or invoice.is_credited:
+        later_id = db.session.scalar(select(Invoice.id).where(Invoice.replaces_id == invoice.id))
+        way = N_("Open the new bill") if later_id else N_("Open the invoice")
         raise WrongStateError(
             "bill_not_changeable",
             N_("Invoice %(number)s is %(status)s and can no longer be changed."),
+            ways_out=(WayOut("pay_due", way, {"invoice_id": later_id or invoice.id}),),
             number=number,
             status=Word(STATUS_WORDS[invoice.status]),
         )

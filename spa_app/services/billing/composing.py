@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 
@@ -102,9 +103,16 @@ def compose(
     claimed: list[Claim] = []
 
     def promote(amount: int) -> int:
-        act = promotions.claim if claims else promotions.check
-        branch = db.session.get_one(Branch, branch_id)
-        claimed.append(act(bill.code, branch=branch, customer_id=customer_id, total_amount=amount))
+        about: dict[str, Any] = {
+            "branch": db.session.get_one(Branch, branch_id),
+            "customer_id": customer_id,
+            "total_amount": amount,
+        }
+        if claims:
+            claimed.append(promotions.claim(bill.code, **about))
+        else:
+            besides = former[0].invoice_id if former else None
+            claimed.append(promotions.check(bill.code, **about, besides=besides))
         return claimed[0].amount
 
     cuts = cut(prices, bill.discount, promote if bill.code.strip() else None)

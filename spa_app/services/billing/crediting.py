@@ -27,19 +27,26 @@ def write_credit_note(
 ) -> Invoice:
     """Take ``amounts`` (minor units by line, none above what is left of it) of an invoice back, and return the note.
 
-    The caller holds the cards that the invoice sold locked, and the invoice, of which ``facts`` were read since; locks
-    the customer, the promotion, the stocks by id, then the invoice counter. The credit is the customer's, once it has
-    settled what is still to be paid. Cards of a line that comes back are cancelled; products return to the stock with
-    the last of their price, and the use of a promotion with the last of the invoice.
+    The caller holds the cards and gift cards that the invoice sold locked, and the invoice, of which ``facts`` were
+    read since; locks the customer, the promotion, the stocks by id, then the invoice counter. The credit is the
+    customer's, once it has settled what is still to be paid. Cards of a line that comes back are cancelled; products
+    return to the stock with the last of their price; those that cost nothing, and the use of a promotion, with the last
+    of the invoice.
     """
     customer = lock_customer(invoice.customer_id)
     taken = [(line, one) for line in facts.lines if amounts.get(line.id) for one in line.take(amounts[line.id])]
     credit = sum(one.amount for _, one in taken)
     issued = {line.id: line for line in _list_issued(one.line_id for _, one in taken)}
-    if facts.credited_amount + credit == facts.total_amount:
+    is_last = facts.credited_amount + credit == facts.total_amount
+    if is_last:
         promotions.release(invoice.id)
-    whole = [line for line in facts.lines if line.kind == "product" and 0 < line.left_amount == amounts.get(line.id)]
-    stock.give_back([issued[line.id] for line in whole], branch_id=branch.id, reason=reason, actor=actor)
+    whole = [
+        line.id
+        for line in facts.lines
+        if line.kind == "product"
+        and (0 < line.left_amount == amounts.get(line.id) or (is_last and not line.net_amount))
+    ]
+    stock.give_back(_list_issued(whole), branch_id=branch.id, reason=reason, actor=actor)
     note = Invoice(
         branch_id=branch.id,
         customer_id=invoice.customer_id,

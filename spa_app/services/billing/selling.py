@@ -43,6 +43,7 @@ def invoice_visit(
             therapists=list_visit_therapists(booking_id),
         )
         require_grantable(composed, branch_id=branch.id, actor=actor)
+        require_lines(composed)
     else:
         composed = Composed(tuple(lines))
     invoice, _ = issue_bill(composed, branch=branch, customer_id=customer_id, booking_id=booking_id, actor=actor)
@@ -108,8 +109,7 @@ def sell(*, customer_id: int, branch_id: int, bill: Bill, actor: Actor, booking_
             therapists=list_visit_therapists(booking_id),
         )
         require_grantable(composed, branch_id=branch.id, actor=actor)
-        if not composed.lines:
-            raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
+        require_lines(composed)
         invoice, cards = issue_bill(
             composed, branch=branch, customer_id=customer_id, booking_id=booking_id, actor=actor
         )
@@ -215,6 +215,12 @@ def _lock_visit(booking_id: int, *, branch_id: int, customer_id: int) -> None:
         raise NotFoundError("booking_unknown", N_("There is no such visit."))
     if booking.status != "completed":
         raise ConflictError("visit_not_completed", N_("The visit is not completed, so it has no bill yet."))
+
+
+def require_lines(composed: Composed) -> None:
+    """Raise :class:`InvalidError` for a bill of nothing."""
+    if not composed.lines:
+        raise InvalidError("bill_empty", N_("There is nothing on the bill yet."), field="lines")
 
 
 def _require_stock(composed: Composed, branch: Branch) -> Mapping[int, ProductStock]:

@@ -73,6 +73,7 @@ def withdraw_visit_invoice(booking_id: int, *, branch: Branch, reason: str, acto
         invoice.is_credited = True
         promotions.release(invoice.id)
         wares.take_back(list_lines(invoice.id), branch=branch, actor=actor, reason=reason)
+        audit.record("invoice_credited", entity="invoice", entity_id=invoice.id, actor=actor, reason=reason)
 
 
 def void_invoice(invoice: Invoice, *, branch: Branch, reason: str, actor: Actor, kept: Collection[int] = ()) -> None:

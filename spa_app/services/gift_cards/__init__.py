@@ -22,12 +22,13 @@ from spa_app.services.gift_cards.cards import (
 )
 from spa_app.services.gift_cards.lapsing import expire_due_batch
 from spa_app.services.gift_cards.spending import lock_for_payment, look_at, put_back, redeem
-from spa_app.services.gift_cards.withdrawing import cancel_sold, lock_of, lock_unused, take_back
+from spa_app.services.gift_cards.withdrawing import cancel_sold, give_again, lock_of, lock_unused, take_back
 
 __all__ = [
     "append_entry",
     "cancel_sold",
     "expire_due_batch",
+    "give_again",
     "issue_for",
     "label",
     "last_day",

@@ -96,6 +96,21 @@ def take_back(line_id: int, *, amount: int, reason: str, actor: Actor) -> Postin
     return Posting(Account.GIFT_CARDS, amount, gift_card_id=card.id)
 
 
+def give_again(line_id: int, *, amount: int, reason: str, actor: Actor) -> None:
+    """Put ``amount`` that :func:`take_back` took off the card of an invoice line onto it again, and open it.
+
+    For a credit note that is withdrawn: the caller holds the invoice locked and reverses the ledger. Locks the card.
+    """
+    card = db.session.execute(
+        select(GiftCard)
+        .where(GiftCard.invoice_line_id == line_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    card.cancelled_at = None
+    append_entry(card, "adjust", amount, reason=reason, actor=actor)
+
+
 def require_unused(card: GiftCard) -> None:
     """Raise :class:`ConflictError` unless a locked card is as it was sold."""
     if card.balance_amount != card.initial_amount or card.cancelled_at is not None:

@@ -1,6 +1,6 @@
 """Giving back what is left of a card: as store credit, as money, or toward another plan. Rules: 1-product, *Money*.
 
-Locks: the card → the invoice that sold it → the customer → the invoice counter.
+Locks: the card → the invoice that sold it → the customer → the promotion that it holds → the invoice counter.
 """
 
 from sqlalchemy import select
@@ -22,7 +22,7 @@ from spa_app.models import (
 from spa_app.models.refund import BASES, Refund, work_out
 from spa_app.money import Money
 from spa_app.queries.refunds import get_refund_facts
-from spa_app.services import audit, ledger, treatments
+from spa_app.services import audit, ledger, promotions, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import count_credit, lock_customer, lock_invoice, next_number, sell_plan, settle_due
 from spa_app.services.ledger import Account, Posting
@@ -171,9 +171,7 @@ def _refund(
     entry_id = treatments.take_back_rest(card, actor=actor, reason=reason)
     note = None
     if refund.gross_amount:
-        note = _credit(
-            card, sale.id if sale else None, refund, entry_id, rate=facts.vat_rate_bp, reason=reason, actor=actor
-        )
+        note = _credit(card, sale, refund, entry_id, rate=facts.vat_rate_bp, reason=reason, actor=actor)
         if sale is not None and refund.due_part:
             branch = db.session.get_one(Branch, sale.branch_id)
             settle_due(sale, refund.due_part, note=note, branch=branch, actor=actor)
@@ -206,10 +204,19 @@ def _lock_sale(card: CustomerTreatment, *, actor: Actor) -> Invoice | None:
 
 
 def _credit(
-    card: CustomerTreatment, sale_id: int | None, refund: Refund, entry_id: int, *, rate: int, reason: str, actor: Actor
+    card: CustomerTreatment,
+    sale: Invoice | None,
+    refund: Refund,
+    entry_id: int,
+    *,
+    rate: int,
+    reason: str,
+    actor: Actor,
 ) -> Invoice:
     branch = db.session.get_one(Branch, card.branch_id)
     customer = lock_customer(card.customer_id)
+    if sale is not None and sale.credited_amount + refund.credit_amount == sale.total_amount:
+        promotions.release(sale.id)
     lines = [
         ("plan", _name(card), -refund.gross_amount, -refund.vat_amount, rate),
         ("fee", SURCHARGE, refund.surcharge_amount, refund.surcharge_vat, rate),
@@ -226,7 +233,7 @@ def _credit(
         total_amount=-refund.credit_amount,
         vat_amount=vat,
         paid_amount=0,
-        corrects_id=sale_id,
+        corrects_id=sale.id if sale else None,
         treatment_id=card.id,
         reason=reason,
         issued_at=clock.now(),

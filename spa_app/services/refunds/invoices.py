@@ -1,7 +1,7 @@
 """Giving back what was paid for an invoice, whole or in part, the way it was paid or as store credit.
 
-Locks: the cards that it sold → the invoice → the gift cards that it sold or that paid it → the customer → the invoice
-counter.
+Locks: the cards that it sold → the invoice → gift cards that it sold or that paid for it → the customer → the promotion
+→ the stocks of products → the invoice counter → the drawer.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlalchemy import func, select
+from sqlalchemy import false, func, or_, select
 
 from spa_app import clock
 from spa_app.errors import N_, ConflictError, NotFoundError, WayOut
@@ -20,7 +20,7 @@ from spa_app.models import (
     StockMovement,
 )
 from spa_app.money import Money
-from spa_app.services import audit, ledger, promotions, stock, treatments
+from spa_app.services import audit, gift_cards, ledger, promotions, stock, treatments
 from spa_app.services.actor import Actor
 from spa_app.services.billing import count_credit, lock_customer, lock_invoice
 from spa_app.services.texts import required_reason
@@ -30,11 +30,11 @@ from spa_app.services.transaction import atomic
 def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
     """Take the refund that a credit note gave back while its credit is still there, and return the invoice's id.
 
-    A manager's act: the note is void, cards that it took back are open again. Locks the visit, the cards, the invoice,
-    the note, then the customer. Raises :class:`NotFoundError` for no credit note of this branch, and
-    :class:`ConflictError` where the note is no refund (that of a card is taken back on the card, that of an undone
-    visit by completing it anew), it stands no more, the visit is no longer the one that was billed, its money was
-    handed out, or its credit was spent.
+    A manager's act: the note is void, cards that it took back are open again. Locks the visit, the cards, the
+    invoice, the note, the gift cards, the customer, the promotion, then the stocks by id. Raises
+    :class:`NotFoundError` for no credit note of this branch, and :class:`ConflictError` where the note is no refund
+    (that of a card is taken back on the card, that of an undone visit by completing it anew), it stands no more,
+    the visit is no longer the one that was billed, its money was handed out, or its credit was spent.
     """
     with atomic() as session:
         reason = required_reason(reason)
@@ -66,10 +66,10 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
         if note.status == "void":
             raise ConflictError("refund_withdrawn", N_("Refund %(number)s is taken back already."), number=note.number)
         _require_same_visit(visit, invoice, note)
-        if invoice.is_credited:
-            promotions.retake(invoice.id)
-        _sell_again(note, invoice, actor=actor)
+        _fill_gift_cards(note, reason=reason, actor=actor)
+        was_whole = invoice.is_credited
         credit = take_credit_back(note, invoice, entry_id=posted, ways_out=(), actor=actor)
+        _sell_again(note, invoice, was_whole=was_whole, actor=actor)
         for card in cards.values():
             entry = treatments.find_refund(card)
             if entry is not None:
@@ -85,8 +85,25 @@ def withdraw_invoice_refund(note_id: int, *, reason: str, actor: Actor) -> int:
         return invoice.id
 
 
-def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
-    """Take the products that a credit note put back out of the stock again. Locks the stocks by id."""
+def _fill_gift_cards(note: Invoice, *, reason: str, actor: Actor) -> None:
+    """Put back onto gift cards what a credit note took off them. Locks them by id."""
+    gift_cards.lock_of(note.corrects_id or 0)
+    lines = (
+        select(InvoiceLine)
+        .where(InvoiceLine.invoice_id == note.id, InvoiceLine.kind == "gift_card")
+        .order_by(InvoiceLine.id)
+    )
+    for line in db.session.execute(lines).scalars():
+        gift_cards.give_again(line.corrects_id or 0, amount=-line.amount, reason=reason, actor=actor)
+
+
+def _sell_again(note: Invoice, invoice: Invoice, *, was_whole: bool, actor: Actor) -> None:
+    """Take the products that a credit note put back out of the stock again. Locks the stocks by id.
+
+    ``was_whole``: nothing was left of the invoice, so what it gave away for nothing had come back, too.
+    """
+    of = func.coalesce(InvoiceLine.discounts_id, InvoiceLine.id)
+    free = select(of).where(InvoiceLine.invoice_id == invoice.id).group_by(of).having(func.sum(InvoiceLine.amount) == 0)
     returned = (
         select(StockMovement.invoice_line_id)
         .group_by(StockMovement.invoice_line_id)
@@ -95,7 +112,10 @@ def _sell_again(note: Invoice, invoice: Invoice, *, actor: Actor) -> None:
     lines = (
         db.session.execute(
             select(InvoiceLine).where(
-                InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)),
+                or_(
+                    InvoiceLine.id.in_(select(InvoiceLine.corrects_id).where(InvoiceLine.invoice_id == note.id)),
+                    InvoiceLine.id.in_(free) if was_whole else false(),
+                ),
                 InvoiceLine.id.in_(returned),
             )
         )
@@ -115,8 +135,9 @@ def take_credit_back(
 ) -> int:
     """Void a locked credit note with what entry ``entry_id`` posted for it, and return how much it had given.
 
-    ``invoice`` is the locked one that it corrects, if any. Locks the customer. Raises :class:`ConflictError` where its
-    money was handed out or its credit was spent.
+    ``invoice`` is the locked one that it corrects, if any; where nothing was left of it, the use of its promotion
+    counts again. Locks the customer, then the promotion. Raises :class:`ConflictError` where its money was handed
+    out, its credit was spent, or the uses of the promotion are taken meanwhile.
     """
     customer = lock_customer(note.customer_id)
     if db.session.scalar(select(Payout.id).where(Payout.invoice_id == note.id).limit(1)):
@@ -142,6 +163,8 @@ def take_credit_back(
     note.status = "void"
     note.voided_at = clock.now()
     if invoice is not None:
+        if invoice.is_credited:
+            promotions.retake(invoice.id)
         count_credit(invoice, -credit)
     branch = db.session.get_one(Branch, note.branch_id)
     ledger.reverse("refund_withdrawn", entry_id=entry_id, branch=branch, actor=actor, invoice_id=note.id)

@@ -14,11 +14,11 @@ from spa_app.errors import ConflictError, InvalidError
 from spa_app.papers import format_phone
 from spa_app.queries import birthdays, treatments
 from spa_app.queries import customers as queries
-from spa_app.queries.billing import list_due
 from spa_app.queries.customer_records import list_family
 from spa_app.queries.customers import CustomerProfile
 from spa_app.queries.duplicates import list_suspects
 from spa_app.queries.gift_cards import find_by_code
+from spa_app.queries.invoice_lists import list_due
 from spa_app.queries.waitlist import list_of_customer
 from spa_app.services.customers import create_customer, update_customer
 from spa_app.web import errors

@@ -84,12 +84,21 @@ def _write_archive(file: IO[bytes], documents: Iterable[Document]) -> None:
 
 
 def _as_json(document: Document, **how: Any) -> str:
-    """As text; the names of fees are msgids, and told in the reader's language."""
+    """As text; what is a msgid, such as the name of a fee, is told in the reader's language."""
     for line in document["lines"]:
-        if line["kind"] == "fee":
-            msgid = line["description"]
-            line["description"] = _(msgid)
+        line["description"] = _words(line["kind"], line["description"])
     return json.dumps(document, ensure_ascii=False, **how)
+
+
+def _words(kind: str, description: str) -> str:
+    match kind:
+        case "fee" | "gift_card":
+            return _(description)
+        case "tip":
+            return _("Tip for %(name)s", name=description)
+        case "discount":
+            return _("Discount: %(reason)s", reason=description)
+    return description
 
 
 def _currency() -> str:

@@ -1,5 +1,7 @@
 """/invoices/<id>/receipt and /a4, on screen and as a PDF; what prints or mails them is a POST: it goes on record."""
 
+from functools import partial
+
 from flask import Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -13,7 +15,6 @@ from spa_app.services import papers as services
 from spa_app.web import errors
 from spa_app.web.actions import run_once
 from spa_app.web.htmx import redirect, toast
-from spa_app.web.invoices.forms import METHODS
 from spa_app.web.invoices.paper_forms import FILES, PAGES, MailForm, mail_context, page_style, papers_of
 from spa_app.web.invoices.routes import bp, enter
 from spa_app.web.navigation import DESK
@@ -101,9 +102,10 @@ def _page(invoice_id: int, paper: str) -> ResponseReturnValue:
             title=f"{papers.title(invoice, paper, style)} {invoice.number}",
             heading=papers.title(invoice, paper, style),
             lines=papers.paper_lines(invoice.lines),
+            words=partial(papers.line_words, style=style),
             rates=papers.vat_sums(invoice.lines),
             percent=style.percent,
-            methods=METHODS,
+            payment_words=partial(papers.payment_words, style=style),
             is_preview=mark is PREVIEW,
             mark=papers.mark_words(mark, style),
         )

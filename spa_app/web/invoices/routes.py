@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from spa_app import clock
 from spa_app.errors import ConflictError, InvalidError
 from spa_app.queries import billing as queries
+from spa_app.queries import invoice_lists
 from spa_app.queries.gift_cards import list_sold
 from spa_app.queries.parties import list_mates
 from spa_app.services import billing, payments
@@ -36,19 +37,19 @@ def index() -> ResponseReturnValue:
     branch = asked_branch()
     search = request.args.get("q", "").strip()[:100]
     status = request.args.get("status", "")
-    if status not in queries.STATUSES:
+    if status not in invoice_lists.STATUSES:
         status = ""
     day = _day(request.args.get("date", ""), any_day=bool(search))
     page = request.args.get("page", "1")
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
-    found = queries.list_invoices(
+    found = invoice_lists.list_invoices(
         branch.id,
         between=clock.day_bounds(day, branch.timezone) if day else None,
         status=status,
         search=search,
         page=max(number, 1),
     )
-    overdue = queries.list_invoices(branch.id, status="due") if day and not status else None
+    overdue = invoice_lists.list_invoices(branch.id, status="due") if day and not status else None
     return render(
         "invoices/index.html",
         "invoices/_index.html",
@@ -182,7 +183,7 @@ def show_invoice(
         method_icons=METHOD_ICONS,
         plain=plain_amount,
         suggested=suggest_cash(invoice.due_amount),
-        older=queries.list_due(invoice.customer_id, branch_ids=_branch_ids(), besides=invoice.id),
+        older=invoice_lists.list_due(invoice.customer_id, branch_ids=_branch_ids(), besides=invoice.id),
         transfer=offered_transfer(invoice),
         owing=[mate for mate in list_mates(invoice.booking_id) if mate.due_amount] if invoice.booking_id else [],
         target="#panel" if beside else "#main",

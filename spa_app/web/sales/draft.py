@@ -1,6 +1,6 @@
 """What the form of a bill is about: a sale, an unpaid bill that is changed, or a visit that is being completed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -125,6 +125,9 @@ def draft_change(invoice: InvoiceView) -> Draft:
     """An unpaid bill that is changed."""
     bill = read_bill(invoice.id)
     therapists = list_visit_therapists(invoice.booking_id)
+    if therapists and bill.tip.staff_ids and bill.tip.staff_ids != tuple(one.id for one in therapists):
+        # It is not that of all who worked in the visit, which is what the form takes it for unless told.
+        bill = replace(bill, tip=Tip(split="typed", typed=dict.fromkeys(bill.tip.staff_ids, bill.tip.amount)))
     if bill.tip.typed:
         named = [one for one in list_therapists(invoice.branch.id) if one.id in bill.tip.typed]
         therapists += [one for one in named if one.id not in {known.id for known in therapists}]

@@ -33,13 +33,17 @@ SPLITS = {
 }
 _NOT_A_DISCOUNT = N_("Type a percentage such as %(share)s, or an amount such as 50000.")
 _LINE = re.compile(r"lines-(\d{1,3})-(what|quantity|discount)", re.ASCII)
+_ROW = re.compile(r"(services|tips)-\d{1,3}-[a-z_]+", re.ASCII)
 _WHAT = re.compile(r"([a-z_]{1,20})-(\d{1,18})", re.ASCII)
 _SHARE = re.compile(r"\d{1,3}(?:[.,]\d{1,2})?", re.ASCII)
 _AMOUNT = {"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}
 
 
 def numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
-    """The same values with the lines numbered 0, 1, 2 in their order, one more at most than a bill may have."""
+    """The same values with the lines numbered 0, 1, 2 in their order, one more at most than a bill may have.
+
+    Without what looks like a row and has no number: WTForms takes every digit that Unicode knows for one.
+    """
     numbers = sorted({int(found[1]) for name in values if (found := _LINE.fullmatch(name))})
     places = {number: place for place, number in enumerate(numbers[: MOST_WARES + 1])}
     kept: MultiDict[str, str] = MultiDict()
@@ -47,7 +51,7 @@ def numbered_anew(values: "MultiDict[str, str]") -> "MultiDict[str, str]":
         found = _LINE.fullmatch(name)
         if found and int(found[1]) in places:
             kept.add(f"lines-{places[int(found[1])]}-{found[2]}", value)
-        elif not name.startswith("lines-"):
+        elif _ROW.fullmatch(name) or not name.startswith(("lines-", "services-", "tips-")):
             kept.add(name, value)
     return kept
 

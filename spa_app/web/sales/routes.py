@@ -61,6 +61,8 @@ def create() -> ResponseReturnValue:
     form = BillForm(formdata=numbered_anew(request.form))
     valid = form.validate()
     if draft.names_customer:
+        if draft.customer and not form.adds_customer:  # sent again: its visit has got its bill meanwhile
+            form.customer_id.data = form.customer_id.data or draft.customer.id
         valid = form.require_customer() and valid
     return _issue(draft, form, "sell", lambda: _sell(draft, form), is_valid=valid)
 
@@ -83,14 +85,14 @@ def show_change(invoice_id: int) -> ResponseReturnValue:
 @roles(*DESK)
 def redraw_change(invoice_id: int) -> ResponseReturnValue:
     """The same as typed, drawn anew."""
-    return _redraw(draft_change(_invoice(invoice_id)))
+    return _redraw(draft_change(_bill(invoice_id)))
 
 
 @bp.post("/invoices/<int:invoice_id>/change")
 @roles(*DESK)
 def change(invoice_id: int) -> ResponseReturnValue:
     """Void the bill and issue the changed one in its place."""
-    draft = draft_change(_invoice(invoice_id))
+    draft = draft_change(_bill(invoice_id))
     form = BillForm(formdata=numbered_anew(request.form))
     return _issue(
         draft,
@@ -233,6 +235,13 @@ def _invoice(invoice_id: int) -> InvoiceView:
         abort(404)
     use_branch(branch_id)
     return queries.get_invoice(invoice_id)
+
+
+def _bill(invoice_id: int) -> InvoiceView:
+    invoice = _invoice(invoice_id)
+    if invoice.kind != "invoice":
+        abort(404)
+    return invoice
 
 
 def _answer(draft: Draft, status: int = 200) -> ResponseReturnValue:

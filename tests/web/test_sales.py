@@ -73,7 +73,10 @@ def test_the_list_of_sales_names_what_was_sold(desk, spa, cream):
 
     page = desk.get("/sales").text
 
-    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == ["Tip", "Cream"]
+    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == [
+        "Tip for Hồng",
+        "Cream, Tip for Hồng",
+    ]
 
 
 def test_a_replayed_sale_sells_once(desk, spa, cream):

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from spa_app.extensions import db
 from spa_app.models import Branch, Customer, Invoice, InvoiceLine
@@ -21,8 +22,17 @@ STATUSES: dict[str, ColumnElement[bool]] = {
 
 
 @dataclass(frozen=True)
+class ListedLine:
+    """A line in a list of invoices; see :class:`spa_app.queries.billing.LineView`."""
+
+    kind: str
+    description: str
+    quantity: int
+
+
+@dataclass(frozen=True)
 class InvoiceRow:
-    """An invoice in a list. ``what`` names what it sells, empty where it holds only tips."""
+    """An invoice in a list, with its lines but for discounts."""
 
     id: int
     number: str
@@ -31,7 +41,7 @@ class InvoiceRow:
     is_credited: bool
     customer_id: int
     customer_name: str
-    what: str
+    lines: tuple[ListedLine, ...]
     issued_at: dt.datetime
     total_amount: int
     due_amount: int
@@ -113,14 +123,15 @@ def list_invoices(
         .join(Customer, Customer.id == Invoice.customer_id)
         .where(*conditions)
     ).one()
-    what = (
-        select(func.string_agg(InvoiceLine.description, ", ").aggregate_order_by(InvoiceLine.position))
-        .where(InvoiceLine.invoice_id == Invoice.id, InvoiceLine.kind.not_in(("discount", "tip")))
+    line = func.jsonb_build_array(InvoiceLine.kind, InvoiceLine.description, InvoiceLine.quantity)
+    listed = (
+        select(func.jsonb_agg(line, type_=JSONB).aggregate_order_by(InvoiceLine.position))
+        .where(InvoiceLine.invoice_id == Invoice.id, InvoiceLine.kind != "discount")
         .correlate(Invoice)
         .scalar_subquery()
     )
     rows = db.session.execute(
-        select(Invoice, Customer.full_name, what)
+        select(Invoice, Customer.full_name, listed)
         .join(Customer, Customer.id == Invoice.customer_id)
         .where(*conditions)
         .order_by(DUE.desc(), Invoice.issued_at.desc(), Invoice.id.desc())
@@ -137,7 +148,7 @@ def list_invoices(
                 is_credited=invoice.is_credited,
                 customer_id=invoice.customer_id,
                 customer_name=name,
-                what=lines or "",
+                lines=tuple(ListedLine(*one) for one in lines or ()),
                 issued_at=invoice.issued_at,
                 total_amount=invoice.total_amount,
                 due_amount=invoice.due_amount,

@@ -78,7 +78,9 @@ def redirect(location: str, *, target: str = "#main") -> BaseResponse:
     """
     if not is_partial():
         return plain_redirect(location, code=303)
-    where = {"path": location, "target": target, **({"push": "false"} if target == "#panel" else {})}
+    where = {"path": location, "target": target, "swap": "innerHTML scroll:top"}
+    if target == "#panel":
+        where["push"] = "false"
     return Response(status=204, headers={"HX-Location": json.dumps(where)})
 
 

@@ -31,3 +31,12 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-checkout]");
   if (form) showChange(form);
 });
+
+// A deposit that is offered first fills in no more than it holds: with another way it is all that is left again.
+document.addEventListener("change", (event) => {
+  const form = event.target.name === "method" && event.target.closest("[data-checkout]");
+  const amount = form && form.querySelector("[data-amount]");
+  if (!amount || ![amount.defaultValue, form.dataset.due].includes(amount.value)) return;
+  amount.value = event.target.defaultChecked ? amount.defaultValue : form.dataset.due;
+  showChange(form);
+});

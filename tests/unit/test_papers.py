@@ -182,6 +182,8 @@ def test_an_a4_invoice_has_all_that_one_wants():
 
     for said in (
         "Tax number: 0312345678-001",
+        "Tip for Hồng",
+        "Discount: KHAI TRƯƠNG",
         "Gift card G-77",
         "10 %",
         "₫200,000",

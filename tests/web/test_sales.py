@@ -58,6 +58,7 @@ def test_a_sale_of_several_lines(desk, spa, cream):
     page = text_of(desk.get(f"/invoices/{invoice}"))
     assert "2 × Cream" in page
     assert "Tip for Anh" in page
+    assert "Tip for Anh" in desk.get("/sales").text
     assert_books_balance()
 
 
@@ -72,7 +73,10 @@ def test_the_list_of_sales_names_what_was_sold(desk, spa, cream):
 
     page = desk.get("/sales").text
 
-    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == ["Tip", "Cream"]
+    assert re.findall(r'<span class="muted small">([^<]*)</span></td>', page) == [
+        "Tip for Hồng",
+        "Cream, Tip for Hồng",
+    ]
 
 
 def test_a_replayed_sale_sells_once(desk, spa, cream):

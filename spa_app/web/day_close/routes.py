@@ -157,8 +157,14 @@ def _report(shown: ZReport, form: ReasonForm | None = None, status: int = 200) -
 
 
 def _words(facts: ZFacts) -> dict[str, object]:
+    kinds = words.kinds()
+    ranks_of_kinds = {kind: rank for rank, kind in enumerate(kinds)}
+    ranks_of_ways = {way: rank for rank, way in enumerate(WAYS)}
     return {
-        "kinds": words.kinds(),
+        "kinds": kinds,
+        # As a day is told: what was sold before what was taken off it, and cash first.
+        "sold": sorted(facts.sales, key=lambda row: ranks_of_kinds.get(row.kind, len(kinds))),
+        "taken": sorted(facts.payments, key=lambda row: ranks_of_ways.get(row.method, len(WAYS))),
         "methods": WAYS,
         "opened_as": words.opened_as,
         "instant": dt.datetime.fromisoformat,

@@ -24,7 +24,7 @@ class AboutForm(Form):
     """The branch itself."""
 
     name = StringField(
-        _l("Name"), [InputRequired(), Length(max=branches.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+        _l("Name of the branch"), [InputRequired(), Length(max=branches.NAME_LENGTH)], render_kw={"autocomplete": "off"}
     )
     address = StringField(_l("Address"), [Length(max=branches.ADDRESS_LENGTH)], render_kw={"autocomplete": "off"})
     phone = StringField(_l("Phone"), [Length(max=40)], render_kw={"autocomplete": "off", "inputmode": "tel"})

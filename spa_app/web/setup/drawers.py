@@ -20,7 +20,9 @@ from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, su
 class DrawerForm(Form):
     """A drawer."""
 
-    name = StringField(_l("Name"), [InputRequired(), Length(max=NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the drawer"), [InputRequired(), Length(max=NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     is_active = BooleanField(_l("In use"), default=True)
 
 

@@ -26,7 +26,7 @@ bp = Blueprint("setup", __name__, url_prefix="/setup")
 SECTIONS = (
     ("setup.hours", N_("Opening hours"), "clock"),
     ("setup.special_days", N_("Special days"), "calendar-days"),
-    ("setup.policies", N_("Late cancellations and no-shows"), "user-x"),
+    ("setup.policies", N_("Policies"), "shield-check"),
     ("setup.templates", N_("Usual shifts"), "calendar-clock"),
     ("setup.therapists", N_("Therapists"), "users"),
     ("setup.rooms", N_("Rooms and equipment"), "door-closed"),

@@ -45,7 +45,9 @@ class LineForm(Form):
 class PlanForm(Form):
     """A plan: what it holds, its price with VAT, how long its cards are valid."""
 
-    name = StringField(_l("Name"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the package"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     lines = FieldList(FormField(LineForm), max_entries=services.MOST_ITEMS)
     price_amount = AmountField(
         _l("Price, VAT included"),

@@ -37,7 +37,9 @@ errors.register_way_out("count_stock", "setup.product", "product_id", "branch", 
 class ProductForm(Form):
     """A product, its price with VAT, and from when on it is low here."""
 
-    name = StringField(_l("Name"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the product"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     sku = StringField(
         _l("Article number"), [Length(max=stock.SKU_LENGTH)], render_kw={"autocomplete": "off", "maxlength": 40}
     )

@@ -33,7 +33,9 @@ class PromotionForm(Form):
         [InputRequired(), Length(max=40)],
         render_kw={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"},
     )
-    name = StringField(_l("Name"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the promotion"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     kind = RadioField(_l("What it takes off"), choices=KINDS, default="percent")
     percent = DecimalField(_l("Percent"), [Optional(), NumberRange(0, 100)], places=None)
     discount_amount = AmountField(_l("Amount, VAT included"), render_kw=AMOUNT)

@@ -22,7 +22,11 @@ from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, su
 class RoomForm(Form):
     """A room or machine. Any of a kind will do for a service that needs the kind."""
 
-    name = StringField(_l("Name"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the room or equipment"),
+        [InputRequired(), Length(max=team.NAME_LENGTH)],
+        render_kw={"autocomplete": "off"},
+    )
     type_id = IdField(_l("Kind"), [InputRequired()])
     is_active = BooleanField(_l("In use"), default=True)
     despite = despite()

@@ -24,7 +24,9 @@ from spa_app.web.setup.frame import NOT_SENT, Submitted, bp, see, seen, show, su
 class ServiceForm(Form):
     """A service, its times in minutes, its price with VAT."""
 
-    name = StringField(_l("Name"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"})
+    name = StringField(
+        _l("Name of the service"), [InputRequired(), Length(max=team.NAME_LENGTH)], render_kw={"autocomplete": "off"}
+    )
     duration_minutes = IntegerField(_l("Minutes"), [InputRequired(), NumberRange(5, 720)])
     buffer_before_minutes = IntegerField(
         _l("Minutes to prepare before"), [InputRequired(), NumberRange(0, 120)], default=0

@@ -23,7 +23,7 @@ class TemplateForm(Form):
     """A usual shift."""
 
     name = StringField(
-        _l("Name"),
+        _l("Name of the shift"),
         [InputRequired(), Length(max=shift_templates.NAME_LENGTH)],
         render_kw={"autocomplete": "off", "maxlength": shift_templates.NAME_LENGTH},
     )

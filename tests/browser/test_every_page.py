@@ -203,16 +203,18 @@ def _plan_next_week(spa: Spa) -> dt.date:
     return monday
 
 
-def _faults(page: Page, path: str) -> list[str]:
+def _faults(page: Page, path: str, rules: list[str] | None = None) -> list[str]:
     page.goto(path)
-    return [f"{path}: {fault['id']} {fault['nodes'][0]['html']}" for fault in Axe().run(page).response["violations"]]
+    found = Axe().run(page, options={"runOnly": rules} if rules else None).response["violations"]
+    return [f"{path}: {fault['id']} {fault['nodes'][0]['html']}" for fault in found]
 
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_axe_finds_nothing_on_any_page(spa: Spa, log_in: Callable[..., Page], pages: list[str], theme: str):
     page = log_in("manager", color_scheme=theme)
+    rules = ["color-contrast"] if theme == "dark" else None  # nothing but the colours is another in the dark
 
-    assert [fault for path in pages for fault in _faults(page, path)] == []
+    assert [fault for path in pages for fault in _faults(page, path, rules)] == []
 
 
 @pytest.mark.parametrize("theme", THEMES)

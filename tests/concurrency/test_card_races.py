@@ -22,7 +22,7 @@ from spa_app.services.treatments import sessions as treatment_sessions
 from tests import factories
 from tests.books import assert_books_balance, find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import COUNTERS, Client, Race, make_app
 from tests.factories import Spa
 
@@ -77,7 +77,7 @@ RACES = [
 ]
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 30 if guards == GUARDS[0] else 6

@@ -13,7 +13,7 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import make_app
 
 STRANDED = """
@@ -29,7 +29,7 @@ def _faults():
     return faults
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 def test_two_desks_merge_the_same_pair(guards, settings, fresh_database, monkeypatch, record_property):
     number = 20 if guards == GUARDS[0] else 6
     url = fresh_database()

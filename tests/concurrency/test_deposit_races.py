@@ -11,11 +11,11 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import make_app
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 def test_one_deposit_and_the_bills_of_a_party(guards, settings, fresh_database, monkeypatch, record_property):
     """Two who came together pay out of one deposit that covers one bill; and a manager would hand it out."""
     url = fresh_database()

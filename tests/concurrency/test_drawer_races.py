@@ -20,7 +20,7 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import make_app
 from tests.factories import TIMEZONE, Spa, make_drawer, make_sale, open_session_of
 
@@ -163,7 +163,7 @@ RACES = (
 )
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_cash_is_wholly_before_a_close_or_after_it(
     which, guards, settings, fresh_database, monkeypatch, record_property

@@ -22,7 +22,7 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import Client, make_app
 from tests.factories import SoldGiftCard, Spa
 
@@ -123,7 +123,7 @@ RACES = [
 ]
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.rival.__name__)
 def test_what_is_on_a_card_is_spent_once(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 50 if guards == GUARDS[0] else 6

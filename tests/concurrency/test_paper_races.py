@@ -9,14 +9,14 @@ from spa_app.services import billing, papers
 from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import make_app
 from tests.services.checks import rows
 
 UNIQUE = "uq_prints_invoice_id_paper_paid_amount_copy_number"
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 def test_desks_that_print_at_once_make_one_original(guards, settings, fresh_database, monkeypatch, record_property):
     number = 20 if guards == GUARDS[0] else 6
     url = fresh_database()

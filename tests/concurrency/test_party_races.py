@@ -17,7 +17,7 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import ROOM_OVERLAP, STAFF_OVERLAP, VERSION, make_app
 from tests.concurrency.test_visit_races import LOST
 from tests.factories import Spa
@@ -153,7 +153,7 @@ RACES = [
 ]
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 50 if guards == GUARDS[0] else 6

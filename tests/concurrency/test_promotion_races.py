@@ -10,12 +10,12 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_races import make_app
 from tests.services.test_promotions import bill
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 def test_the_last_use_of_a_promotion(guards, settings, fresh_database, monkeypatch, record_property):
     app, url, clients = _desks(settings, fresh_database, guards, max_uses=1)
     race.take_off(guards, url, ("ALTER TABLE promotions DROP CONSTRAINT ck_promotions_used_within",), monkeypatch)

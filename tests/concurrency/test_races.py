@@ -28,7 +28,7 @@ from spa_app.services.treatments import sessions as treatment_sessions
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.factories import Spa
 
 Client = Callable[[], Any]
@@ -291,7 +291,7 @@ RACES = [
 ]
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_one_of_many_wins(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 50 if guards == GUARDS[0] else 6

@@ -17,7 +17,7 @@ from spa_app.services.transaction import in_transaction
 from tests import factories
 from tests.books import find_faults
 from tests.concurrency import race
-from tests.concurrency.table import GUARDS
+from tests.concurrency.table import EACH_GUARD, GUARDS
 from tests.concurrency.test_card_races import LIABILITY
 from tests.concurrency.test_races import PAID_SUMS, VERSION, Client, Race, make_app
 from tests.factories import Spa
@@ -82,7 +82,7 @@ RACES = [
 ]
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", RACES, ids=lambda one: one.clients.__name__)
 def test_one_of_many_refunds(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 50 if guards == GUARDS[0] else 6
@@ -130,7 +130,7 @@ GATES = {
 }
 
 
-@pytest.mark.parametrize("guards", GUARDS)
+@pytest.mark.parametrize("guards", EACH_GUARD)
 @pytest.mark.parametrize("which", GATES, ids=lambda one: one.__name__)
 def test_a_refund_beside_another_act(which, guards, settings, fresh_database, monkeypatch, record_property):
     number = 30 if guards == GUARDS[0] else 6

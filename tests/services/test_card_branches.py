@@ -171,7 +171,9 @@ def test_saving_a_plan_says_where_it_is_good_and_is_audited(spa, plan):
     assert rows("SELECT count(*) FROM plan_branches") == [(0,)]
     save(spa, plan, branch_ids=(spa.other_branch, spa.branch))
     assert setup.list_plans(plan)[0].branch_ids == (spa.branch, spa.other_branch)
-    changes = rows("SELECT before -> 'branch_ids', after -> 'branch_ids' FROM audit_log WHERE action = 'plan_saved'")
+    changes = rows(
+        "SELECT before -> 'branch_ids', after -> 'branch_ids' FROM audit_log WHERE action = 'plan_saved' ORDER BY id"
+    )
     assert changes == [([spa.other_branch], []), ([], [spa.branch, spa.other_branch])]
     with refused("branch_unknown", InvalidError, "branch_ids"):
         save(spa, plan, branch_ids=(4711,))

@@ -225,7 +225,7 @@ def test_takings_are_less_by_what_went_back(manager, invoice, lines):
     assert "₫450,000" in manager.get("/reports/daily").text
     table = manager.get("/reports/payments").text
     assert "-₫100,000" in table
-    assert "Together ₫450,000" in table
+    assert "Money together: ₫450,000" in table
     assert "Together ₫450,000" in manager.get("/reports/payments?method=cash").text
     csv = manager.get("/reports/payments?format=csv").text
     assert ",-100000," in csv

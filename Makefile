@@ -19,12 +19,12 @@ run: .venv/run.stamp ## start everything on http://127.0.0.1:8000 until Ctrl-C (
 test: .venv/dev.stamp browser ## run every test
 	@browser=$$($(FIND_BROWSER)); \
 	if [ -n "$$browser" ]; then \
-		CHROMIUM=$$browser exec $(BIN)/pytest -n 2 -m "not prove"; \
+		CHROMIUM=$$browser exec $(BIN)/pytest -n 3 -m "not prove"; \
 	elif [ -n "$$REQUIRE_BROWSER" ]; then \
 		echo "No Chromium or Chrome was found, and the browser tests are required here: install the package chromium." >&2; \
 		exit 1; \
 	fi; \
-	$(BIN)/pytest -n 2 -m "not prove and not browser"; status=$$?; \
+	$(BIN)/pytest -n 3 -m "not prove and not browser"; status=$$?; \
 	count=$$($(BIN)/pytest --collect-only -q -m "browser and not prove" 2>/dev/null | grep -c '::'); \
 	echo "$$count browser tests were left out, because no Chromium or Chrome was found:"; \
 	echo "install Debian's package chromium (apt-get install chromium) and run make test again."; \

@@ -175,6 +175,7 @@ def test_a_sale_that_is_sent_again_and_again_sells_one_card(
     with app.app_context():
         faults = find_faults()
         sold = db.session.scalars(sa.select(GiftCard.id)).all()
+        db.session.remove()
         db.engine.dispose()
     said = race.summary(outcomes)
     guards = "locks and constraints" if keyed else "neither"

@@ -14,7 +14,7 @@ import pytest
 from spa_app import clock
 from spa_app.extensions import db
 from spa_app.models import DayClose, Payment
-from spa_app.services import day_close, drawers, payments
+from spa_app.services import day_close, drawers, ledger, payments
 from spa_app.services.drawers import Count
 from spa_app.services.transaction import in_transaction
 from tests import factories
@@ -155,7 +155,7 @@ RACES = (
     Race(
         "reopen one day",
         reopen_one_day,
-        ((day_close, "required_reason"),),
+        ((ledger, "last_closed_day"),),
         DAYS,
         frozenset({"already_reopened", "busy"}),
         is_one_of_all=True,

@@ -123,7 +123,9 @@ def return_deposit(
     """
     reason = required_reason(reason)
     with atomic() as session:
-        deposit = session.get(Deposit, deposit_id, with_for_update=True, populate_existing=True)
+        deposit = session.execute(
+            select(Deposit).where(Deposit.id == deposit_id).with_for_update().execution_options(populate_existing=True)
+        ).scalar()
         if deposit is None:
             raise NotFoundError("deposit_unknown", N_("There is no such deposit."))
         actor.require_branch(deposit.branch_id)
